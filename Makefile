@@ -1,0 +1,42 @@
+# Everything a visitor types. Python 3.11 or newer is the only thing that must be there;
+# `make PYTHON=python3.12 lab` picks another one. Windows without make: see README.md.
+PYTHON ?= $(if $(filter Windows_NT,$(OS)),python,python3)
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+READY := .venv/ready
+
+.PHONY: help lab test ladder bench figures readme notebooks sync links lint clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@$(BIN)/python -c "from lessons.corpus import load_text; load_text()"
+	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ARGS)
+
+test: $(READY) ## run every test and every notebook
+	$(BIN)/python -m pytest
+
+ladder: $(READY) ## train the rungs that are not on record (ARGS="--help" for the options)
+	@$(BIN)/python helper_scripts/run_ladder.py $(ARGS)
+
+bench: $(READY) ## the lecture's loop against ours, in steps per second
+	@$(BIN)/python helper_scripts/bench_ladder.py $(ARGS)
+
+figures: $(READY) ## draw images/ and the README's table from data/losses/
+	$(BIN)/python helper_scripts/plot_loss.py $(ARGS)
+	$(BIN)/python helper_scripts/readme_table.py --write
+
+notebooks: $(READY) ## bring the notebooks up to date with lessons/ and run them again
+	$(BIN)/python helper_scripts/colab_links.py --write
+	$(BIN)/python helper_scripts/sync_notebooks.py --write
+	$(BIN)/python helper_scripts/run_notebooks.py
+
+clean: ## remove the virtual environment
+	$(PYTHON) -c "import shutil; shutil.rmtree('.venv', ignore_errors=True)"
+
+# The stamp is written last: a set-up that was cut off starts again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed, and this is ' + sys.version.split()[0] + ': install one, or name it, as in make PYTHON=python3.13 lab')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lab,test]"
+	@$(BIN)/python -c "open('$(READY)', 'w').close()"
