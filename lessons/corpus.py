@@ -1,0 +1,115 @@
+"""Plumbing · the text: find it, download it, verify it, or fall back to another one."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pooch
+
+from lessons.errors import BadInput
+
+DATA_DIR = Path(__file__).resolve().parent.parent / "data"
+URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+TIMEOUT = 10  # seconds without a byte before a download is given up
+
+
+def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
+    """The text to learn from: the file at `path`, or Tiny Shakespeare.
+
+    Without `path`: `data_dir`/input.txt; else a verified download, kept there; else,
+    with no network, Python's own language reference. One line on stderr says so
+    whenever the text is not Tiny Shakespeare. Raises BadInput for a file that is
+    missing, empty or not UTF-8.
+    """
+    if path is not None:
+        return _read(Path(path))
+    kept = data_dir / "input.txt"
+    if kept.exists():
+        text = _read(kept)
+        if not is_tiny_shakespeare(text):
+            _say(f"{kept} is not Tiny Shakespeare: the losses will not match the table.")
+        return text
+    raw = _download()
+    if raw is None:
+        return _language_reference()
+    try:
+        write_whole(kept, raw)
+    except OSError as error:
+        _say(f"{kept} cannot be written ({error.strerror}): the text is kept in memory only.")
+    return raw.decode("utf-8")
+
+
+def sha256(text: str) -> str:
+    """The SHA-256 of the text as UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def is_tiny_shakespeare(text: str) -> bool:
+    """Whether this is, to the byte, the text that the recorded losses were measured on."""
+    return sha256(text) == TINY_SHAKESPEARE_SHA256
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str:
+    try:
+        # utf-8-sig drops the byte-order mark that some Windows editors write first.
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path} is not UTF-8 text (byte {error.start} cannot be decoded): "
+            "save it as UTF-8 and try again."
+        ) from None
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror}): check the path and its permissions."
+        ) from None
+    if not text:
+        raise BadInput(f"{path} is empty: put some text into it, or delete it.")
+    return text
+
+
+def _download() -> bytes | None:
+    """Tiny Shakespeare's bytes, verified, or None where they cannot be had."""
+    pooch.get_logger().setLevel("WARNING")
+    # In a folder of its own, so that a broken download leaves nothing behind.
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = pooch.retrieve(
+                URL,
+                known_hash=f"sha256:{TINY_SHAKESPEARE_SHA256}",
+                path=folder,
+                fname="input.txt",
+                downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+            )
+        # requests' own errors are OSErrors; pooch reports a wrong checksum as a ValueError.
+        except (OSError, ValueError) as error:
+            _say(f"Tiny Shakespeare could not be downloaded ({type(error).__name__}).")
+            return None
+        return Path(path).read_bytes()
+
+
+def _language_reference() -> str:
+    from pydoc_data.topics import topics
+
+    _say(
+        "Using Python's own language reference instead: everything runs, "
+        "but the losses will not match the table."
+    )
+    return "\n".join(topics.values())
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

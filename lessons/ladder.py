@@ -1,0 +1,199 @@
+"""Plumbing · the rungs: what each one is, how to run it, how to read its recorded losses.
+
+`data/losses/<rung>.csv` has one row per seed and evaluation (columns COLUMNS; losses in
+nats per character); a seed's last row is its full_loss.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn as nn
+from tqdm import tqdm
+
+from lessons.attention import Head
+from lessons.batches import split
+from lessons.bigram import BigramLanguageModel
+from lessons.corpus import DATA_DIR
+from lessons.errors import BadInput
+from lessons.feed_forward import FeedForward
+from lessons.language_model import LanguageModel
+from lessons.multi_head import CausalSelfAttention
+from lessons.normalization import PostNormBlock, PreNormBlock
+from lessons.residual import ResidualBlock
+from lessons.tokenizer import CharTokenizer
+from lessons.training import train
+
+LOSSES_DIR = DATA_DIR / "losses"
+COLUMNS = ["seed", "step", "train_loss", "val_loss", "seconds"]
+PUBLISHED_SOURCE = (
+    "validation losses published elsewhere for the same rungs, as quoted in this "
+    "project's second issue; their original page is not named there"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyperparameters of a rung; the shape is shared by all of them."""
+
+    batch_size: int = 32
+    block_size: int = 8
+    n_embd: int = 32
+    n_head: int = 4
+    n_layer: int = 3
+    learning_rate: float = 1e-3
+    max_iters: int = 5000
+    eval_interval: int = 500
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder; `build(settings, vocab_size)` makes its untrained model."""
+
+    number: int
+    name: str
+    lesson: int
+    idea: str
+    build: Callable[[Settings, int], nn.Module]
+    published: float  # final validation loss; see PUBLISHED_SOURCE
+    settings: Settings = Settings()
+
+    @property
+    def stem(self) -> str:
+        """The name of its files, such as 02_single_head."""
+        return f"{self.number:02d}_{self.name}"
+
+    @property
+    def title(self) -> str:
+        """Its name in tables and figures, such as single head."""
+        return self.name.replace("_", " ")
+
+
+def build_bigram(s: Settings, vocab_size: int) -> nn.Module:
+    return BigramLanguageModel(vocab_size)
+
+
+def build_single_head(s: Settings, vocab_size: int) -> nn.Module:
+    body = Head(s.n_embd, s.n_embd, s.block_size)
+    return LanguageModel(vocab_size, s.n_embd, s.block_size, body)
+
+
+def build_multi_head(s: Settings, vocab_size: int) -> nn.Module:
+    body = CausalSelfAttention(s.n_embd, s.n_head)
+    return LanguageModel(vocab_size, s.n_embd, s.block_size, body)
+
+
+def build_feed_forward(s: Settings, vocab_size: int) -> nn.Module:
+    body = nn.Sequential(CausalSelfAttention(s.n_embd, s.n_head), FeedForward(s.n_embd))
+    return LanguageModel(vocab_size, s.n_embd, s.block_size, body)
+
+
+def build_residual(s: Settings, vocab_size: int) -> nn.Module:
+    body = nn.Sequential(*(ResidualBlock(s.n_embd, s.n_head) for _ in range(s.n_layer)))
+    return LanguageModel(vocab_size, s.n_embd, s.block_size, body)
+
+
+def build_post_norm(s: Settings, vocab_size: int) -> nn.Module:
+    body = nn.Sequential(*(PostNormBlock(s.n_embd, s.n_head) for _ in range(s.n_layer)))
+    return LanguageModel(vocab_size, s.n_embd, s.block_size, body)
+
+
+def build_pre_norm(s: Settings, vocab_size: int) -> nn.Module:
+    body = nn.Sequential(*(PreNormBlock(s.n_embd, s.n_head) for _ in range(s.n_layer)))
+    return LanguageModel(vocab_size, s.n_embd, s.block_size, body, nn.LayerNorm(s.n_embd))
+
+
+RUNGS = (
+    Rung(1, "bigram", 1, "guess from the last character alone", build_bigram, 2.47,
+         Settings(learning_rate=1e-2, max_iters=3000)),
+    Rung(2, "single_head", 3, "look back, and choose what to look at", build_single_head, 2.45),
+    Rung(3, "multi_head", 4, "look for several things at once", build_multi_head, 2.38),
+    Rung(4, "feed_forward", 5, "think about what was gathered", build_feed_forward, 2.27),
+    Rung(5, "residual", 6, "add instead of replace, and go deep", build_residual, 2.20),
+    Rung(6, "post_norm", 7, "normalise after each step", build_post_norm, 2.06),
+    Rung(7, "pre_norm", 7, "normalise before each step", build_pre_norm, 2.07),
+)  # fmt: skip
+
+
+def find_rungs(names: list[str]) -> list[Rung]:
+    """The rungs of these names, numbers or file stems, in ladder order; BadInput if unknown."""
+    known = {key: r for r in RUNGS for key in (str(r.number), r.name, r.stem)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        ladder = ", ".join(f"{r.number} {r.name}" for r in RUNGS)
+        raise BadInput(f"There is no rung {unknown[0]!r}: choose from {ladder}.")
+    return sorted({known[name] for name in names}, key=lambda r: r.number)
+
+
+def build_model(rung: Rung, vocab_size: int, seed: int) -> nn.Module:
+    """The rung's untrained model; the same seed gives the same weights."""
+    torch.manual_seed(seed)
+    return rung.build(rung.settings, vocab_size)
+
+
+def run_rung(
+    rung: Rung, text: str, seed: int, device: torch.device, progress: tqdm | None = None
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Train one seed of a rung on `text`; returns the model and its losses (COLUMNS)."""
+    tokenizer = CharTokenizer(text)
+    train_data, val_data = split(torch.tensor(tokenizer.encode(text)))
+    s = rung.settings
+    model = build_model(rung, tokenizer.vocab_size, seed).to(device)
+    losses = train(
+        model,
+        train_data,
+        val_data,
+        batch_size=s.batch_size,
+        block_size=s.block_size,
+        max_iters=s.max_iters,
+        learning_rate=s.learning_rate,
+        eval_interval=s.eval_interval,
+        seed=seed,
+        progress=progress,
+    )
+    losses.insert(0, "seed", seed)
+    return model, losses
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """One rung's losses; raises BadInput naming a column that is missing."""
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
+        raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise BadInput(
+            f"{path} has no column {missing[0]!r}: a loss file has {', '.join(COLUMNS)}."
+        )
+    return table
+
+
+def read_losses(folder: Path = LOSSES_DIR) -> pd.DataFrame:
+    """Every CSV of a folder in one table, with a column `rung` (the file's stem), in order."""
+    paths = sorted(folder.glob("*.csv"))
+    if not paths:
+        raise BadInput(f"{folder} holds no loss files: measure some with `make ladder`.")
+    return pd.concat([read_csv(path).assign(rung=path.stem) for path in paths], ignore_index=True)
+
+
+def final_losses(losses: pd.DataFrame) -> pd.DataFrame:
+    """The last row of each seed (of each rung, if there is a column `rung`)."""
+    keys = ["rung", "seed"] if "rung" in losses else ["seed"]
+    return losses.sort_values("step").groupby(keys, as_index=False).last()
+
+
+def summary(losses: pd.DataFrame) -> pd.DataFrame:
+    """One row per rung of `read_losses`: seeds, final val_loss, its sd, published, seconds.
+
+    val_loss is the mean over the seeds, seconds the median; sd is NaN for a single seed.
+    """
+    finals = final_losses(losses).groupby("rung")
+    table = finals.agg(
+        seeds=("seed", "count"), val_loss=("val_loss", "mean"), sd=("val_loss", "std")
+    )
+    table["published"] = table.index.map({rung.stem: rung.published for rung in RUNGS})
+    table["seconds"] = finals.seconds.median()
+    return table

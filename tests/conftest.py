@@ -1,0 +1,35 @@
+"""What several tests share: a small text, and rungs short enough to train in a test."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from lessons.ladder import COLUMNS, RUNGS, Rung
+from lessons.tokenizer import CharTokenizer
+
+TEXT = "the quick brown fox jumps over the lazy dog; " * 60
+
+
+@pytest.fixture
+def text() -> str:
+    return TEXT
+
+
+@pytest.fixture
+def data() -> torch.Tensor:
+    return torch.tensor(CharTokenizer(TEXT).encode(TEXT))
+
+
+@pytest.fixture(params=RUNGS, ids=lambda rung: rung.stem)
+def rung(request):
+    """Every rung of the ladder in turn, with 20 steps instead of thousands."""
+    settings = replace(request.param.settings, max_iters=20, eval_interval=10)
+    return replace(request.param, settings=settings)
+
+
+def losses_of(rung: Rung, seed: int) -> pd.DataFrame:
+    """Losses as `run_rung` returns them, made up."""
+    rows = [(seed, step, 3.0 - step / 10, 3.0 - seed / 10, step / 2) for step in (0, 2, 4)]
+    return pd.DataFrame(rows, columns=COLUMNS)
