@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lessons.errors import BadInput
+from lessons.errors import check_length
 
 
 def split(data: torch.Tensor, train_fraction: float = 0.9) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,12 +51,3 @@ def deal_batches(
         stretches = data[start:].unfold(0, block_size + 1, block_size)  # (n, T + 1)
         for hand in torch.randperm(len(stretches), generator=generator).split(batch_size):
             yield stretches[hand, :-1], stretches[hand, 1:]  # each (B, T)
-
-
-def check_length(data: torch.Tensor, block_size: int) -> None:
-    """Raises BadInput if `data`, (N,), has no stretch of block_size tokens and a target."""
-    if len(data) <= block_size:
-        raise BadInput(
-            f"A context of {block_size} needs at least {block_size + 1} tokens in each split, "
-            f"but this one has {len(data)}: use a longer text or a smaller block_size."
-        )

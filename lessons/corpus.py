@@ -3,10 +3,9 @@
 import hashlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 
-import pooch
+import requests
 
 from lessons.errors import BadInput
 
@@ -83,22 +82,17 @@ def _read(path: Path) -> str:
 
 def _download() -> bytes | None:
     """Tiny Shakespeare's bytes, verified, or None where they cannot be had."""
-    pooch.get_logger().setLevel("WARNING")
-    # In a folder of its own, so that a broken download leaves nothing behind.
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = pooch.retrieve(
-                URL,
-                known_hash=f"sha256:{TINY_SHAKESPEARE_SHA256}",
-                path=folder,
-                fname="input.txt",
-                downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
-            )
-        # requests' own errors are OSErrors; pooch reports a wrong checksum as a ValueError.
-        except (OSError, ValueError) as error:
-            _say(f"Tiny Shakespeare could not be downloaded ({type(error).__name__}).")
-            return None
-        return Path(path).read_bytes()
+    try:
+        response = requests.get(URL, timeout=TIMEOUT)
+        response.raise_for_status()
+    # Every error of requests is one, a connection that was cut half-way included.
+    except OSError as error:
+        _say(f"Tiny Shakespeare could not be downloaded ({type(error).__name__}).")
+        return None
+    if hashlib.sha256(response.content).hexdigest() != TINY_SHAKESPEARE_SHA256:
+        _say("What was downloaded is not Tiny Shakespeare (wrong checksum) and is not kept.")
+        return None
+    return response.content
 
 
 def _language_reference() -> str:

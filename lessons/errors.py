@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 
 class BadInput(ValueError):
@@ -14,6 +14,15 @@ class BadInput(ValueError):
     def _render_traceback_(self) -> list[str]:
         # IPython calls this, where it exists, instead of printing every frame.
         return [f"BadInput: {self}"]
+
+
+def check_length(data: Sized, block_size: int) -> None:
+    """Raises BadInput if `data`, (N,), is too short for block_size tokens and a target."""
+    if len(data) <= block_size:
+        raise BadInput(
+            f"A context of {block_size} needs at least {block_size + 1} tokens in each split, "
+            f"but this one has {len(data)}: use a longer text or a smaller block_size."
+        )
 
 
 def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:

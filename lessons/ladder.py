@@ -53,7 +53,7 @@ class Rung:
     """One step of the ladder; `build(settings, vocab_size)` makes its untrained model."""
 
     number: int
-    name: str
+    title: str  # its name in tables and figures
     lesson: int
     idea: str
     build: Callable[[Settings, int], nn.Module]
@@ -61,14 +61,14 @@ class Rung:
     settings: Settings = Settings()
 
     @property
+    def name(self) -> str:
+        """Its name on the command line, such as single_head."""
+        return self.title.replace(" ", "_").replace("-", "_")
+
+    @property
     def stem(self) -> str:
         """The name of its files, such as 02_single_head."""
         return f"{self.number:02d}_{self.name}"
-
-    @property
-    def title(self) -> str:
-        """Its name in tables and figures, such as single head."""
-        return self.name.replace("_", " ")
 
 
 def build_bigram(s: Settings, vocab_size: int) -> nn.Module:
@@ -108,12 +108,12 @@ def build_pre_norm(s: Settings, vocab_size: int) -> nn.Module:
 RUNGS = (
     Rung(1, "bigram", 1, "guess from the last character alone", build_bigram, 2.47,
          Settings(learning_rate=1e-2, max_iters=3000)),
-    Rung(2, "single_head", 3, "look back, and choose what to look at", build_single_head, 2.45),
-    Rung(3, "multi_head", 4, "look for several things at once", build_multi_head, 2.38),
-    Rung(4, "feed_forward", 5, "think about what was gathered", build_feed_forward, 2.27),
+    Rung(2, "single head", 3, "look back, and choose what to look at", build_single_head, 2.45),
+    Rung(3, "multi-head", 4, "look for several things at once", build_multi_head, 2.38),
+    Rung(4, "feed-forward", 5, "think about what was gathered", build_feed_forward, 2.27),
     Rung(5, "residual", 6, "add instead of replace, and go deep", build_residual, 2.20),
-    Rung(6, "post_norm", 7, "normalise after each step", build_post_norm, 2.06),
-    Rung(7, "pre_norm", 7, "normalise before each step", build_pre_norm, 2.07),
+    Rung(6, "post-norm", 7, "normalise after each step", build_post_norm, 2.06),
+    Rung(7, "pre-norm", 7, "normalise before each step", build_pre_norm, 2.07),
 )  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lessons.ladder import summary
+from lessons.ladder import RUNGS, summary
 
 
 def title_of(stem: str) -> str:
-    """The name of a loss file's rung in figures: 02_single_head -> single head."""
-    return stem.lstrip("0123456789").replace("_", " ").strip()
+    """The rung's title for the name of a loss file: 02_single_head -> single head."""
+    return next((rung.title for rung in RUNGS if rung.stem == stem), stem)
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -34,7 +34,7 @@ def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -
     ax = ax or plt.subplots(figsize=(8, 5))[1]
     shown = losses.assign(rung=losses.rung.map(title_of))
     sns.lineplot(shown, x="step", y="val_loss", hue="rung", style="rung", errorbar="sd",
-                 markers=True, markersize=7, palette="viridis", ax=ax)  # fmt: skip
+                 markers=True, markersize=7, palette="flare", ax=ax)  # fmt: skip
     ax.set(title=title, xlabel="training step", ylabel="validation loss (nats per character)")
     # The first loss is near ln 65 for every rung; what matters lies below the later ones.
     later = losses[losses.step > 0].val_loss
@@ -54,10 +54,14 @@ def plot_ladder(losses: pd.DataFrame, title: str) -> Figure:
                 label="measured here, mean ± sd over seeds")  # fmt: skip
     if table.published.notna().any():
         ax.plot(x, table.published, "D", mfc="none", color="tab:red", label="published elsewhere")
-    for place, loss in zip(x, table.val_loss, strict=True):
-        ax.annotate(f"{loss:.3f}", (place, loss), textcoords="offset points", xytext=(0, -17),
+    # Below the mark, its spread and the published figure, whichever is lowest.
+    lowest = np.fmin(table.val_loss - table.sd.fillna(0.0), table.published)
+    for place, loss, foot in zip(x, table.val_loss, lowest, strict=True):
+        ax.annotate(f"{loss:.3f}", (place, foot), textcoords="offset points", xytext=(0, -18),
                     ha="center")  # fmt: skip
-    ax.set_xticks(x, [title_of(stem).replace(" ", "\n") for stem in table.index])
+    ax.set_xticks(
+        x, [title_of(stem).replace(" ", "\n").replace("-", "-\n") for stem in table.index]
+    )
     ax.set(title=title, ylabel="validation loss (nats per character)")
     ax.margins(x=0.06, y=0.15)
     ax.legend(frameon=False)
@@ -76,7 +80,9 @@ def plot_matrix(
     size = max(4.0, 0.16 * len(rows))
     figure, ax = plt.subplots(figsize=(size + 1.2, size))
     sns.heatmap(matrix, cmap="Greys", square=True, ax=ax, xticklabels=columns, yticklabels=rows,
-                linewidths=0.1, linecolor="0.85", cbar_kws={"shrink": 0.6})  # fmt: skip
+                cbar_kws={"shrink": 0.6})  # fmt: skip
+    for side in ax.spines.values():
+        side.set_visible(True)
     ax.tick_params(length=0, labelsize=8)
     ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
     ax.set_xticklabels(ax.get_xticklabels(), rotation=0)

@@ -1,0 +1,171 @@
+"""Train the rungs of the ladder and record their losses; what is on record is not run again."""
+
+import argparse
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from lessons.corpus import load_text
+from lessons.device import device_name, pick_device
+from lessons.errors import BadInput, exits_cleanly
+from lessons.ladder import LOSSES_DIR, RUNGS, Rung, find_rungs, read_losses, run_rung, summary
+from lessons.records import Record
+
+Task = tuple[Rung, int]  # a rung and a seed
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--rungs",
+        nargs="+",
+        default=[r.name for r in RUNGS],
+        metavar="RUNG",
+        help="names or numbers (default: all)",
+    )
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[0, 1, 2, 3, 4],
+        metavar="SEED",
+        help="which seeds (default: 0 1 2 3 4)",
+    )
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="cpu (default: where the recorded losses were measured), cuda or mps",
+    )
+    parser.add_argument("--out", type=Path, default=LOSSES_DIR, help="folder of the loss files")
+    parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
+    parser.add_argument("--max-iters", type=int, help="fewer steps, for a first try")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="seeds side by side (default: %(default)s); above 1, a thread each",
+    )
+    parser.add_argument("--force", action="store_true", help="measure again what is on record")
+    return parser.parse_args()  # fmt: skip
+
+
+def start_worker(lock, places, threads: int) -> None:
+    """Prepare a worker process: its threads, its line on the screen, and its end."""
+    global place
+    place = places.get()
+    torch.set_num_threads(threads)
+    tqdm.set_lock(lock)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    # If the parent is killed, nobody is left to take the losses.
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def measure(task: Task, text: str, device: torch.device) -> pd.DataFrame:
+    """Train one seed in a worker process."""
+    rung, seed = task
+    bar = tqdm(total=rung.settings.max_iters, unit="step", position=place, leave=False,
+               desc=f"{rung.title}, seed {seed}")  # fmt: skip
+    return run_rung(rung, text, seed, device, bar)[1]
+
+
+def run(
+    tasks: list[Task], records: dict[Rung, Record], text: str, args: argparse.Namespace
+) -> None:
+    """Measure the tasks, `args.jobs` at a time, and record each as it ends."""
+    device = pick_device(args.device)
+    threads = 1 if args.jobs > 1 else torch.get_num_threads()
+    measured_on = {
+        "torch": torch.__version__,
+        "device": device_name(device),
+        "seeds_side_by_side": args.jobs,
+        "threads_per_seed": threads,
+    }
+    # Not fork: a forked process cannot use CUDA, and inherits torch's threads half-way.
+    spawn = multiprocessing.get_context("spawn")
+    places = spawn.SimpleQueue()
+    for number in range(args.jobs):
+        places.put(number + 1)
+    with (
+        ProcessPoolExecutor(
+            args.jobs, spawn, start_worker, (spawn.RLock(), places, threads)
+        ) as pool,
+        tqdm(total=len(tasks), unit="seed", desc="ladder", position=0) as bar,
+    ):
+        futures = {pool.submit(measure, task, text, device): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                rung, seed = futures[future]
+                losses = future.result()
+                records[rung].add(losses, measured_on)
+                last = losses.iloc[-1]
+                bar.write(
+                    f"{rung.title}, seed {seed}: validation loss {last.val_loss:.4f} "
+                    f"after {last.seconds:.1f} s"
+                )
+                bar.update()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def print_table(rungs: list[Rung], records: dict[Rung, Record], out: Path) -> None:
+    """The rungs that were asked for, with all their recorded seeds."""
+    table = summary(read_losses(out)).loc[[rung.stem for rung in rungs]]
+    table.insert(0, "parameters", [records[rung].n_parameters for rung in rungs])
+    print(table.round({"val_loss": 4, "sd": 4, "seconds": 1}).to_string())
+
+
+@exits_cleanly
+def main() -> None:
+    args = parse_arguments()
+    if args.jobs < 1 or (args.max_iters is not None and args.max_iters < 1):
+        raise BadInput("--jobs and --max-iters must be at least 1.")
+    pick_device(args.device)
+    rungs = find_rungs(args.rungs)
+    text = load_text(args.text)
+    if args.max_iters:
+        rungs = [
+            replace(rung, settings=replace(rung.settings, max_iters=args.max_iters))
+            for rung in rungs
+        ]
+    records = {rung: Record(args.out, rung, text) for rung in rungs}
+    tasks = [
+        (rung, seed)
+        for rung in rungs
+        for seed in args.seeds
+        if args.force or seed not in records[rung].measured_seeds()
+    ]
+    try:
+        if tasks:
+            run(tasks, records, text, args)
+        else:
+            print(f"All of this is on record in {args.out}: --force measures it again.")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. Every finished seed is recorded; the same command goes on from there.")
+    except BrokenProcessPool:
+        raise BadInput(
+            "A worker process was killed, perhaps for want of memory: every finished seed is "
+            "recorded; run the same command again, with --jobs 1 if it happens again."
+        ) from None
+    print_table(rungs, records, args.out)
+
+
+if __name__ == "__main__":
+    main()
