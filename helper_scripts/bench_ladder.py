@@ -1,0 +1,154 @@
+"""Steps per second of every rung: the lecture's way of training it, and ours, in one run.
+
+The lecture's way: a Python list of heads, a loop that stacks every batch from slices, plain
+AdamW, two estimates of 200 small batches every 500 steps, all threads. Ours: all heads at
+once, one gather per batch, fused AdamW, a few large batches per estimate, and two seeds side
+by side with a thread each. Both columns count the estimates in.
+"""
+
+import argparse
+import functools
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
+import torch
+import torch.nn as nn
+
+from lessons.batches import deal_batches, split
+from lessons.corpus import load_text
+from lessons.errors import exits_cleanly
+from lessons.ladder import RUNGS, Rung, Settings, build_model, find_rungs
+from lessons.multi_head import CausalSelfAttention, MultiHeadAttention
+from lessons.tokenizer import CharTokenizer
+from lessons.training import estimate_loss, evaluation, full_loss
+
+
+def lecture_model(rung: Rung, vocab_size: int) -> nn.Module:
+    """The rung's model with every attention layer as a list of heads."""
+    model = build_model(rung, vocab_size, seed=0)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, CausalSelfAttention):
+                s = rung.settings
+                setattr(parent, name, MultiHeadAttention(s.n_embd, s.n_head, s.block_size))
+    return model
+
+
+def lecture_batch(data: torch.Tensor, s: Settings) -> tuple[torch.Tensor, torch.Tensor]:
+    starts = torch.randint(len(data) - s.block_size, (s.batch_size,))
+    x = torch.stack([data[i : i + s.block_size] for i in starts])  # (B, T)
+    y = torch.stack([data[i + 1 : i + s.block_size + 1] for i in starts])  # (B, T)
+    return x, y
+
+
+def lecture_estimate(model: nn.Module, data: torch.Tensor, s: Settings) -> float:
+    losses = torch.zeros(200)
+    with evaluation(model):
+        for k in range(200):
+            xb, yb = lecture_batch(data, s)
+            losses[k] = model(xb, yb)[1].item()
+    return losses.mean().item()
+
+
+def timed(work: Callable[[], object], times: int = 1) -> float:
+    """Seconds per call."""
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - start) / times
+
+
+class Contestant:
+    """One way of training one rung, whose parts can be timed."""
+
+    def __init__(self, rung: Rung, train_data, val_data, vocab_size: int, lecture: bool):
+        s = rung.settings
+        build = lecture_model if lecture else lambda r, v: build_model(r, v, seed=0)
+        self.settings, self.model = s, build(rung, vocab_size)
+        dealt = deal_batches(train_data, s.batch_size, s.block_size)
+        optimizer = torch.optim.AdamW(self.model.parameters(), s.learning_rate, fused=not lecture)
+
+        def step() -> None:
+            xb, yb = lecture_batch(train_data, s) if lecture else next(dealt)
+            _, loss = self.model(xb, yb)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        def estimate() -> None:
+            for data in (train_data, val_data):
+                if lecture:
+                    lecture_estimate(self.model, data, s)
+                else:
+                    estimate_loss(self.model, data, 640, s.block_size, 10)
+
+        def last_row() -> None:
+            for data in (train_data, val_data):
+                full_loss(self.model, data, s.block_size)
+
+        self.step, self.estimate = step, estimate
+        self.last_row = estimate if lecture else last_row
+
+    def seconds_per_seed(self, n_steps: int) -> float:
+        """What a whole run would take, from `n_steps` steps, one estimate and one last row."""
+        s = self.settings
+        n_estimates = -(-s.max_iters // s.eval_interval)
+        return (
+            s.max_iters * timed(self.step, n_steps)
+            + n_estimates * timed(self.estimate)
+            + timed(self.last_row)
+        )
+
+
+@functools.cache
+def splits() -> tuple[torch.Tensor, torch.Tensor, int]:
+    tokenizer = CharTokenizer(load_text())
+    return *split(torch.tensor(tokenizer.encode(load_text()))), tokenizer.vocab_size
+
+
+def measure(rung: Rung, lecture: bool, threads: int, n_steps: int) -> float:
+    """Steps per second of one seed, its estimates counted in."""
+    torch.set_num_threads(threads)
+    contestant = Contestant(rung, *splits(), lecture)
+    timed(contestant.step, 20)  # warm up
+    return rung.settings.max_iters / contestant.seconds_per_seed(n_steps)
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rungs", nargs="+", default=[r.name for r in RUNGS], metavar="RUNG")
+    parser.add_argument("--steps", type=int, default=100, help="steps timed in each round")
+    parser.add_argument("--rounds", type=int, default=3, help="the median of these is shown")
+    args = parser.parse_args()
+    rungs = find_rungs(args.rungs)
+    threads = torch.get_num_threads()
+    seconds = dict.fromkeys(("lecture", "one", "two"), 0.0)
+    print("steps per second, evaluation counted in; a ratio is against the lecture's way")
+    print(f"{'rung':<16}{'lecture':>9}{'ours':>9}{'ratio':>7}{'ours, two seeds':>17}{'ratio':>7}")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn) as pool:
+        for rung in rungs:
+            rates = {key: [] for key in seconds}
+            # Turn about, so that a slow moment of the machine hits all three alike.
+            for _ in range(args.rounds):
+                rates["lecture"].append(measure(rung, True, threads, args.steps))
+                rates["one"].append(measure(rung, False, threads, args.steps))
+                two = [pool.submit(measure, rung, False, 1, args.steps) for _ in range(2)]
+                rates["two"].append(sum(future.result() for future in two))
+            rate = {key: statistics.median(values) for key, values in rates.items()}
+            for key in seconds:
+                seconds[key] += rung.settings.max_iters / rate[key]
+            print(f"{rung.title:<16}{rate['lecture']:>9.0f}{rate['one']:>9.0f}"
+                  f"{rate['one'] / rate['lecture']:>6.1f}x{rate['two']:>17.0f}"
+                  f"{rate['two'] / rate['lecture']:>6.1f}x", flush=True)  # fmt: skip
+    print(f"{'seconds a seed':<16}{seconds['lecture']:>9.1f}{seconds['one']:>9.1f}"
+          f"{seconds['lecture'] / seconds['one']:>6.1f}x{seconds['two']:>17.1f}"
+          f"{seconds['lecture'] / seconds['two']:>6.1f}x")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
