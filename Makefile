@@ -3,15 +3,17 @@
 PYTHON ?= $(if $(filter Windows_NT,$(OS)),python,python3)
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := .venv/ready
+# Jupyter refuses to start for root, as in a container, unless it is told to.
+ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test ladder bench figures readme notebooks sync links lint clean
+.PHONY: help lab test ladder bench figures notebooks clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/python -c "from lessons.corpus import load_text; load_text()"
-	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ARGS)
+	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ROOT) $(ARGS)
 
 test: $(READY) ## run every test and every notebook
 	$(BIN)/python -m pytest

@@ -33,8 +33,9 @@ def bigram_by_counting(
 ) -> BigramLanguageModel:
     """The bigram without training: (N,) ids -> the model that counting pairs gives.
 
-    With smoothing 0 no bigram has a lower loss on `data` (maximum likelihood). Laplace's
-    add-one smoothing keeps a pair that `data` lacks from being impossible.
+    With smoothing 0 no bigram has a lower loss on `data` (maximum likelihood), but a character
+    that nothing follows has a row of NaN. Laplace's add-one smoothing keeps a pair that `data`
+    lacks from being impossible.
     """
     pairs = data[:-1] * vocab_size + data[1:]  # one number per pair, (N - 1,)
     counts = torch.bincount(pairs, minlength=vocab_size**2).view(vocab_size, vocab_size)

@@ -19,9 +19,9 @@ def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
     """The text to learn from: the file at `path`, or Tiny Shakespeare.
 
     Without `path`: `data_dir`/input.txt; else a verified download, kept there; else,
-    with no network, Python's own language reference. One line on stderr says so
-    whenever the text is not Tiny Shakespeare. Raises BadInput for a file that is
-    missing, empty or not UTF-8.
+    with no network, Python's own language reference; one line on stderr says so if
+    that is not Tiny Shakespeare. Raises BadInput for a file that is missing, empty
+    or not UTF-8.
     """
     if path is not None:
         return _read(Path(path))
@@ -31,8 +31,13 @@ def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
         if not is_tiny_shakespeare(text):
             _say(f"{kept} is not Tiny Shakespeare: the losses will not match the table.")
         return text
-    raw = _download()
-    if raw is None:
+    try:
+        raw = _download()
+    except OSError as error:  # requests' own errors are OSErrors too
+        _say(
+            f"Tiny Shakespeare could not be downloaded ({type(error).__name__}): using Python's "
+            "own language reference, so the losses will not match the table."
+        )
         return _language_reference()
     try:
         write_whole(kept, raw)
@@ -47,7 +52,7 @@ def sha256(text: str) -> str:
 
 
 def is_tiny_shakespeare(text: str) -> bool:
-    """Whether this is, to the byte, the text that the recorded losses were measured on."""
+    """Whether this is the text that the recorded losses were measured on."""
     return sha256(text) == TINY_SHAKESPEARE_SHA256
 
 
@@ -80,28 +85,18 @@ def _read(path: Path) -> str:
     return text
 
 
-def _download() -> bytes | None:
-    """Tiny Shakespeare's bytes, verified, or None where they cannot be had."""
-    try:
-        response = requests.get(URL, timeout=TIMEOUT)
-        response.raise_for_status()
-    # Every error of requests is one, a connection that was cut half-way included.
-    except OSError as error:
-        _say(f"Tiny Shakespeare could not be downloaded ({type(error).__name__}).")
-        return None
+def _download() -> bytes:
+    """Tiny Shakespeare's bytes, verified; raises OSError where they cannot be had."""
+    response = requests.get(URL, timeout=TIMEOUT)
+    response.raise_for_status()
     if hashlib.sha256(response.content).hexdigest() != TINY_SHAKESPEARE_SHA256:
-        _say("What was downloaded is not Tiny Shakespeare (wrong checksum) and is not kept.")
-        return None
+        raise OSError("wrong checksum")
     return response.content
 
 
 def _language_reference() -> str:
     from pydoc_data.topics import topics
 
-    _say(
-        "Using Python's own language reference instead: everything runs, "
-        "but the losses will not match the table."
-    )
     return "\n".join(topics.values())
 
 

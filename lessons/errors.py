@@ -26,7 +26,7 @@ def check_length(data: Sized, block_size: int) -> None:
 
 
 def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:
-    """Wrap a script's `main`: bad input becomes one sentence on stderr and exit status 2."""
+    """Wrap a script's `main`: bad input and Ctrl-C end it with one sentence on stderr."""
 
     @functools.wraps(main)
     def wrapped() -> None:
@@ -35,5 +35,8 @@ def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt:
+            print("\nStopped.", file=sys.stderr)
+            sys.exit(130)
 
     return wrapped

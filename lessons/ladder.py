@@ -29,8 +29,8 @@ from lessons.training import train
 LOSSES_DIR = DATA_DIR / "losses"
 COLUMNS = ["seed", "step", "train_loss", "val_loss", "seconds"]
 PUBLISHED_SOURCE = (
-    "validation losses published elsewhere for the same rungs, as quoted in this "
-    "project's second issue; their original page is not named there"
+    "validation losses reported elsewhere for the same rungs, as they were handed to this "
+    "project; their first source is not on record"
 )
 
 
@@ -168,6 +168,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise BadInput(
             f"{path} has no column {missing[0]!r}: a loss file has {', '.join(COLUMNS)}."
         )
+    if table.empty:
+        raise BadInput(f"{path} has no rows: delete it and measure again.")
     return table
 
 
@@ -182,7 +184,8 @@ def read_losses(folder: Path = LOSSES_DIR) -> pd.DataFrame:
 def final_losses(losses: pd.DataFrame) -> pd.DataFrame:
     """The last row of each seed (of each rung, if there is a column `rung`)."""
     keys = ["rung", "seed"] if "rung" in losses else ["seed"]
-    return losses.sort_values("step").groupby(keys, as_index=False).last()
+    last = losses.sort_values("step").drop_duplicates(keys, keep="last")
+    return last.sort_values(keys).reset_index(drop=True)
 
 
 def summary(losses: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ def show(figure: Figure, alt: str) -> None:
     png = BytesIO()
     figure.savefig(png, format="png", dpi=100, bbox_inches="tight")
     plt.close(figure)
-    display(Image(data=png.getvalue(), alt=alt))
+    display(Image(data=png.getvalue(), metadata={"alt": alt}))
 
 
 def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -> Figure:

@@ -22,7 +22,8 @@ def generate(
     """Continue each prompt in `idx`: (B, T) -> (B, T + max_new_tokens).
 
     A low `temperature` plays safe, a high one takes risks; `top_k` keeps only the k likeliest
-    tokens. Raises BadInput for an empty prompt, or a temperature or top_k that is not positive.
+    tokens; a `generator` must live on the model's device. Raises BadInput for an empty prompt,
+    or a temperature or top_k that is not positive.
     """
     if idx.shape[1] == 0:
         raise BadInput("The prompt is empty: start with at least one token, such as a newline's.")

@@ -11,10 +11,14 @@ import pandas as pd
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from lessons.batches import deal_batches, get_batch
+from lessons.batches import get_batch
 from lessons.errors import BadInput
+
+# A few large batches: without gradients they cost less than many small ones.
+EVAL_BATCH_SIZE, EVAL_ITERS = 640, 10
 
 
 @contextmanager
@@ -88,16 +92,20 @@ def train(
 ) -> pd.DataFrame:
     """Train `model` in place with AdamW; returns the columns step, train_loss, val_loss, seconds.
 
-    One row every `eval_interval` steps, estimated; the last row is the full_loss of both
-    splits. `seed` fixes the batches; `progress` replaces the progress bar. Raises BadInput if
-    a split is too short for block_size.
+    One row every `eval_interval` steps, estimated. The model ends with the mean of its weights
+    over the last tenth of the steps (Polyak and Juditsky, 1992); the last row is its full_loss
+    on both splits. `seed` fixes the batches; `progress` replaces the progress bar and is closed.
+    Raises BadInput if a split is too short for block_size.
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    batches = deal_batches(train_data, batch_size, block_size, generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
+    average = AveragedModel(model)
     bar = tqdm(total=max_iters, unit="step") if progress is None else progress
     rows, start = [], time.perf_counter()
+
+    def estimate(data: torch.Tensor) -> float:
+        return estimate_loss(model, data, EVAL_BATCH_SIZE, block_size, EVAL_ITERS)
 
     def record(step: int, measure: Callable[[torch.Tensor], float]) -> None:
         train_loss, val_loss = measure(train_data), measure(val_data)
@@ -107,13 +115,16 @@ def train(
     with bar:
         for step in range(max_iters):
             if step % eval_interval == 0:
-                # A few large batches: without gradients they cost less than many small ones.
-                record(step, lambda data: estimate_loss(model, data, 640, block_size, 10))
-            xb, yb = next(batches)
+                record(step, estimate)
+            xb, yb = get_batch(train_data, batch_size, block_size, generator)
             _, loss = model(xb.to(device), yb.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            # With a fixed learning rate the weights tremble to the end; their mean is steadier.
+            if step >= max_iters * 9 // 10:
+                average.update_parameters(model)
             bar.update()
+        model.load_state_dict(average.module.state_dict())
         record(max_iters, lambda data: full_loss(model, data, block_size))
     return pd.DataFrame(rows, columns=["step", "train_loss", "val_loss", "seconds"])

@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 
+import hypothesis
 import pandas as pd
 import pytest
 import torch
 
 from lessons.ladder import COLUMNS, RUNGS, Rung
 from lessons.tokenizer import CharTokenizer
+
+# A busy machine is not an error.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 TEXT = "the quick brown fox jumps over the lazy dog; " * 60
 

@@ -12,13 +12,16 @@ from lessons.averaging import (
     average_by_matrix_product,
     average_by_softmax,
 )
+from lessons.batches import split
 from lessons.bigram import BigramLanguageModel, bigram_by_counting
+from lessons.corpus import is_tiny_shakespeare, load_text
 from lessons.errors import BadInput
 from lessons.feed_forward import FeedForward
 from lessons.ladder import build_model, find_rungs
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention, all_at_once
 from lessons.normalization import LayerNorm, PostNormBlock, PreNormBlock
 from lessons.residual import ResidualBlock
+from lessons.tokenizer import CharTokenizer
 from lessons.training import full_loss, train
 
 V, B, T = 65, 4, 8
@@ -198,6 +201,16 @@ def test_counting_is_the_floor_that_training_comes_down_to(data):
         model, data, data, batch_size=32, block_size=8, max_iters=400, learning_rate=0.05
     )
     assert floor <= losses.train_loss.iloc[-1] < floor + 0.02
+
+
+def test_counting_pairs_gives_the_loss_that_the_ladder_is_measured_against():
+    text = load_text()
+    if not is_tiny_shakespeare(text):
+        pytest.skip("Tiny Shakespeare is not here")
+    tokenizer = CharTokenizer(text)
+    train_data, val_data = split(torch.tensor(tokenizer.encode(text)))
+    counted = bigram_by_counting(train_data, tokenizer.vocab_size)
+    assert round(full_loss(counted, val_data, 8), 3) == 2.482
 
 
 def test_counting_gives_the_frequencies():
