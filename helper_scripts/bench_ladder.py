@@ -2,8 +2,9 @@
 
 The lecture's way: a Python list of heads, a loop that stacks every batch from slices, plain
 AdamW, two estimates of 200 small batches every 500 steps, all threads. Ours: all heads at
-once, one gather per batch, fused AdamW, a few large batches per estimate, and two seeds side
-by side with a thread each. Both columns count the estimates in.
+once, one gather per batch, fused AdamW, a few large batches per estimate; alone with all
+threads, and as `make ladder` does it, two seeds side by side with a thread each. Everything
+that a run does is counted in: estimates, the mean of the weights, the last row.
 """
 
 import argparse
@@ -16,14 +17,15 @@ from concurrent.futures import ProcessPoolExecutor
 
 import torch
 import torch.nn as nn
+from torch.optim.swa_utils import AveragedModel
 
-from lessons.batches import deal_batches, split
+from lessons.batches import get_batch, split
 from lessons.corpus import load_text
 from lessons.errors import exits_cleanly
 from lessons.ladder import RUNGS, Rung, Settings, build_model, find_rungs
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention
 from lessons.tokenizer import CharTokenizer
-from lessons.training import estimate_loss, evaluation, full_loss
+from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss, evaluation, full_loss
 
 
 def lecture_model(rung: Rung, vocab_size: int) -> nn.Module:
@@ -37,10 +39,10 @@ def lecture_model(rung: Rung, vocab_size: int) -> nn.Module:
     return model
 
 
-def lecture_batch(data: torch.Tensor, s: Settings) -> tuple[torch.Tensor, torch.Tensor]:
-    starts = torch.randint(len(data) - s.block_size, (s.batch_size,))
-    x = torch.stack([data[i : i + s.block_size] for i in starts])  # (B, T)
-    y = torch.stack([data[i + 1 : i + s.block_size + 1] for i in starts])  # (B, T)
+def lecture_batch(data: torch.Tensor, batch_size: int, block_size: int):
+    starts = torch.randint(len(data) - block_size, (batch_size,))
+    x = torch.stack([data[i : i + block_size] for i in starts])  # (B, T)
+    y = torch.stack([data[i + 1 : i + block_size + 1] for i in starts])  # (B, T)
     return x, y
 
 
@@ -48,7 +50,7 @@ def lecture_estimate(model: nn.Module, data: torch.Tensor, s: Settings) -> float
     losses = torch.zeros(200)
     with evaluation(model):
         for k in range(200):
-            xb, yb = lecture_batch(data, s)
+            xb, yb = lecture_batch(data, s.batch_size, s.block_size)
             losses[k] = model(xb, yb)[1].item()
     return losses.mean().item()
 
@@ -68,11 +70,11 @@ class Contestant:
         s = rung.settings
         build = lecture_model if lecture else lambda r, v: build_model(r, v, seed=0)
         self.settings, self.model = s, build(rung, vocab_size)
-        dealt = deal_batches(train_data, s.batch_size, s.block_size)
+        batch = lecture_batch if lecture else get_batch
         optimizer = torch.optim.AdamW(self.model.parameters(), s.learning_rate, fused=not lecture)
 
         def step() -> None:
-            xb, yb = lecture_batch(train_data, s) if lecture else next(dealt)
+            xb, yb = batch(train_data, s.batch_size, s.block_size)
             _, loss = self.model(xb, yb)
             optimizer.zero_grad()
             loss.backward()
@@ -83,13 +85,15 @@ class Contestant:
                 if lecture:
                     lecture_estimate(self.model, data, s)
                 else:
-                    estimate_loss(self.model, data, 640, s.block_size, 10)
+                    estimate_loss(self.model, data, EVAL_BATCH_SIZE, s.block_size, EVAL_ITERS)
 
         def last_row() -> None:
             for data in (train_data, val_data):
                 full_loss(self.model, data, s.block_size)
 
+        average = AveragedModel(self.model)
         self.step, self.estimate = step, estimate
+        self.average = (lambda: None) if lecture else lambda: average.update_parameters(self.model)
         self.last_row = estimate if lecture else last_row
 
     def seconds_per_seed(self, n_steps: int) -> float:
@@ -98,6 +102,7 @@ class Contestant:
         n_estimates = -(-s.max_iters // s.eval_interval)
         return (
             s.max_iters * timed(self.step, n_steps)
+            + s.max_iters / 10 * timed(self.average, n_steps)
             + n_estimates * timed(self.estimate)
             + timed(self.last_row)
         )

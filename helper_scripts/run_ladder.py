@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from lessons.corpus import load_text
+from lessons.corpus import load_text, write_whole
 from lessons.device import device_name, pick_device
 from lessons.errors import BadInput, exits_cleanly
-from lessons.ladder import LOSSES_DIR, RUNGS, Rung, find_rungs, read_losses, run_rung, summary
+from lessons.ladder import LOSSES_DIR, RUNGS, Rung, find_rungs, read_csv, run_rung, summary
 from lessons.records import Record
 
 Task = tuple[Rung, int]  # a rung and a seed
@@ -52,11 +52,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=min(2, os.cpu_count() or 1),
-        help="seeds side by side (default: %(default)s); above 1, a thread each",
+        help="seeds side by side, a thread each (default: 2 on a CPU that has two cores, else 1)",
     )
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
-    return parser.parse_args()  # fmt: skip
+    args = parser.parse_args()
+    if args.jobs is None:
+        args.jobs = min(2, os.cpu_count() or 1) if args.device == "cpu" else 1
+    if args.jobs < 1 or (args.max_iters is not None and args.max_iters < 1):
+        raise BadInput("--jobs and --max-iters must be at least 1.")
+    return args
 
 
 def start_worker(lock, places, threads: int) -> None:
@@ -83,31 +87,36 @@ def measure(task: Task, text: str, device: torch.device) -> pd.DataFrame:
     return run_rung(rung, text, seed, device, bar)[1]
 
 
-def run(
-    tasks: list[Task], records: dict[Rung, Record], text: str, args: argparse.Namespace
-) -> None:
-    """Measure the tasks, `args.jobs` at a time, and record each as it ends."""
-    device = pick_device(args.device)
-    threads = 1 if args.jobs > 1 else torch.get_num_threads()
-    measured_on = {
+def machine(device: torch.device, jobs: int) -> dict:
+    """What a record tells about where and how its seeds were measured."""
+    return {
         "torch": torch.__version__,
         "device": device_name(device),
-        "seeds_side_by_side": args.jobs,
-        "threads_per_seed": threads,
+        "seeds_side_by_side": jobs,
+        "threads_per_seed": 1 if jobs > 1 else torch.get_num_threads(),
     }
+
+
+def run(
+    tasks: list[Task],
+    records: dict[Rung, Record],
+    text: str,
+    device: torch.device,
+    measured_on: dict,
+) -> None:
+    """Measure the tasks, some side by side, and record each as it ends."""
+    jobs, threads = measured_on["seeds_side_by_side"], measured_on["threads_per_seed"]
     # Not fork: a forked process cannot use CUDA, and inherits torch's threads half-way.
     spawn = multiprocessing.get_context("spawn")
     places = spawn.SimpleQueue()
-    for number in range(args.jobs):
+    for number in range(jobs):
         places.put(number + 1)
     with (
-        ProcessPoolExecutor(
-            args.jobs, spawn, start_worker, (spawn.RLock(), places, threads)
-        ) as pool,
+        ProcessPoolExecutor(jobs, spawn, start_worker, (spawn.RLock(), places, threads)) as pool,
         tqdm(total=len(tasks), unit="seed", desc="ladder", position=0) as bar,
     ):
-        futures = {pool.submit(measure, task, text, device): task for task in tasks}
         try:
+            futures = {pool.submit(measure, task, text, device): task for task in tasks}
             for future in as_completed(futures):
                 rung, seed = futures[future]
                 losses = future.result()
@@ -125,19 +134,29 @@ def run(
             raise
 
 
-def print_table(rungs: list[Rung], records: dict[Rung, Record], out: Path) -> None:
+def print_table(records: dict[Rung, Record]) -> None:
     """The rungs that were asked for, with all their recorded seeds."""
-    table = summary(read_losses(out)).loc[[rung.stem for rung in rungs]]
-    table.insert(0, "parameters", [records[rung].n_parameters for rung in rungs])
+    kept = [read_csv(record.csv).assign(rung=rung.stem) for rung, record in records.items()]
+    table = summary(pd.concat(kept))
+    table.insert(0, "parameters", [record.setting["parameters"] for record in records.values()])
     print(table.round({"val_loss": 4, "sd": 4, "seconds": 1}).to_string())
+
+
+def check_writable(folder: Path) -> None:
+    """Raises BadInput now rather than after the first seed was trained."""
+    try:
+        write_whole(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be written ({error.strerror}): name another folder with --out."
+        ) from None
 
 
 @exits_cleanly
 def main() -> None:
     args = parse_arguments()
-    if args.jobs < 1 or (args.max_iters is not None and args.max_iters < 1):
-        raise BadInput("--jobs and --max-iters must be at least 1.")
-    pick_device(args.device)
+    device = pick_device(args.device)
     rungs = find_rungs(args.rungs)
     text = load_text(args.text)
     if args.max_iters:
@@ -146,25 +165,28 @@ def main() -> None:
             for rung in rungs
         ]
     records = {rung: Record(args.out, rung, text) for rung in rungs}
-    tasks = [
-        (rung, seed)
-        for rung in rungs
-        for seed in args.seeds
-        if args.force or seed not in records[rung].measured_seeds()
-    ]
-    try:
-        if tasks:
-            run(tasks, records, text, args)
-        else:
-            print(f"All of this is on record in {args.out}: --force measures it again.")
-    except KeyboardInterrupt:
-        sys.exit("\nStopped. Every finished seed is recorded; the same command goes on from there.")
-    except BrokenProcessPool:
-        raise BadInput(
-            "A worker process was killed, perhaps for want of memory: every finished seed is "
-            "recorded; run the same command again, with --jobs 1 if it happens again."
-        ) from None
-    print_table(rungs, records, args.out)
+    measured_on = machine(device, args.jobs)
+    tasks = []
+    for rung, record in records.items():
+        done = set() if args.force else record.measured_seeds()
+        missing = [seed for seed in args.seeds if seed not in done]
+        if done and missing:
+            record.check_machine(measured_on)
+        tasks += [(rung, seed) for seed in missing]
+    if not tasks:
+        print(f"All of this is on record in {args.out}: --out measures it into another folder.")
+    else:
+        check_writable(args.out)
+        try:
+            run(tasks, records, text, device, measured_on)
+        except KeyboardInterrupt:
+            sys.exit("\nStopped. Finished seeds are recorded; the same command goes on from there.")
+        except BrokenProcessPool:
+            raise BadInput(
+                "A worker process was killed, perhaps for want of memory: finished seeds are "
+                "recorded; run the same command again, with --jobs 1 if it happens again."
+            ) from None
+    print_table(records)
 
 
 if __name__ == "__main__":

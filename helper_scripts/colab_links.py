@@ -1,0 +1,108 @@
+"""Write the Colab badges and the setup cell of every notebook, and the README's list of lessons.
+
+Owner, repository and branch come from pyproject.toml or, for a fork, from its git remote.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from lessons.corpus import write_whole
+from lessons.errors import BadInput, exits_cleanly
+from markers import README, replace_between
+
+ROOT = Path(__file__).resolve().parent.parent
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
+
+SETUP = """\
+# In Colab this fetches the course, once; anywhere else it does nothing.
+import subprocess
+import sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    course = Path("/content/{repository}")
+    if not course.exists():
+        url = "https://github.com/{owner}/{repository}.git"
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}", url, str(course)]
+        subprocess.run(clone, check=True)
+    # The course's ranges admit Colab's own torch and numpy, so pip leaves them alone.
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", str(course)]
+    subprocess.run(pip, check=True)
+    sys.path.insert(0, str(course))\
+"""
+
+
+def home(fork: bool) -> dict[str, str]:
+    """owner, repository and branch of the course, or of this fork of it."""
+    if not fork:
+        with open(ROOT / "pyproject.toml", "rb") as file:
+            return tomllib.load(file)["tool"]["gpt-ladder"]
+    git = ["git", "-C", str(ROOT)]
+    remote = subprocess.run([*git, "remote", "get-url", "origin"], capture_output=True, text=True)
+    match = re.search(r"github\.com[:/]([^/]+)/(.+?)(\.git)?$", remote.stdout.strip())
+    if not match:
+        raise BadInput("This checkout has no remote `origin` on GitHub: add it with git remote.")
+    branch = subprocess.run([*git, "branch", "--show-current"], capture_output=True, text=True)
+    return {"owner": match[1], "repository": match[2], "branch": branch.stdout.strip() or "main"}
+
+
+def badge(place: dict[str, str], notebook: Path) -> str:
+    """The Markdown image that opens this notebook in Colab."""
+    path = "{owner}/{repository}/blob/{branch}/notebooks/".format(**place) + notebook.name
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({image})](https://colab.research.google.com/github/{path})"
+
+
+def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -> str:
+    """The notebook's text with its badge and setup cell as they should be."""
+    head, setup = notebook.cells[:2]
+    if not BADGE.search(head.source) or "google.colab" not in setup.source:
+        raise BadInput(f"{path.name} must begin with a badge, then the setup cell: add them.")
+    head.source = BADGE.sub(badge(place, path), head.source, count=1)
+    setup.source = SETUP.format(**place)
+    return nbformat.writes(notebook) + "\n"
+
+
+def listed(readme: str, titles: dict[Path, str], place: dict[str, str]) -> str:
+    """The README's text with the list of lessons as it should be."""
+    rows = [
+        f"| [{title}](notebooks/{path.name}) | {badge(place, path)} |"
+        for path, title in titles.items()
+    ]
+    return replace_between(
+        readme, "lessons", "\n".join(["| lesson | in Colab |", "|---|---|", *rows])
+    )
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--write", action="store_true")
+    mode.add_argument("--check", action="store_true")
+    parser.add_argument("--fork", action="store_true", help="take the address from git remote")
+    args = parser.parse_args()
+    place = home(args.fork)
+    texts, titles = {}, {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        texts[path] = linked(notebook, path, place)
+        titles[path] = re.search(r"^# (.*)$", notebook.cells[0].source, re.MULTILINE)[1]
+    texts[README] = listed(README.read_text(encoding="utf-8"), titles, place)
+    stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"{path.name} {'written' if args.write else 'is stale: run `make notebooks`'}")
+        if args.write:
+            write_whole(path, texts[path].encode())
+    if stale and args.check:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

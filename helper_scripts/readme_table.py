@@ -1,0 +1,61 @@
+"""Write the README's ladder table from data/losses/ (--write), or see if it is fresh (--check)."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from lessons.corpus import write_whole
+from lessons.errors import BadInput, exits_cleanly
+from lessons.ladder import LOSSES_DIR, PUBLISHED_SOURCE, RUNGS, read_losses, summary
+from markers import README, replace_between
+
+HEAD = """\
+| rung | lesson | idea | parameters | final validation loss | published | seconds |
+|---|--:|---|--:|--:|--:|--:|"""
+
+
+def ladder_table(folder: Path = LOSSES_DIR) -> str:
+    """The table in Markdown, from the loss files alone; a rung without files has no row."""
+    table = summary(read_losses(folder))
+    lines, machines = [HEAD], set()
+    for rung in RUNGS:
+        if rung.stem not in table.index:
+            continue
+        row = table.loc[rung.stem]
+        about = json.loads((folder / f"{rung.stem}.json").read_text())
+        machines.add(
+            f"{row.seeds:.0f} seeds. Seconds: the median seed, with {about['seeds_side_by_side']} "
+            f"side by side and {about['threads_per_seed']} thread each, on an "
+            f"{about['device']}, torch {about['torch']}"
+        )
+        lines.append(
+            f"| {rung.number} · {rung.title} | {rung.lesson} | {rung.idea} "
+            f"| {about['parameters']:,} | {row.val_loss:.3f} ± {row.sd:.3f} "
+            f"| {rung.published:.2f} | {row.seconds:.0f} |"
+        )
+    if len(machines) != 1:
+        raise BadInput("The rungs were not all measured alike: measure them again, on one machine.")
+    return "\n".join(lines) + (
+        "\n\nLosses in nats per character, on the whole validation split: mean ± sd over "
+        f"{machines.pop()}. Published: {PUBLISHED_SOURCE}."
+    )
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--write", action="store_true")
+    mode.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    old = README.read_text(encoding="utf-8")
+    new = replace_between(old, "ladder table", ladder_table())
+    if args.write:
+        write_whole(README, new.encode())
+    elif new != old:
+        sys.exit("README.md is stale: run `make figures`.")
+
+
+if __name__ == "__main__":
+    main()
