@@ -138,13 +138,11 @@ def run_rung(
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train one seed of a rung on `text`; returns the model and its losses (COLUMNS)."""
     tokenizer = CharTokenizer(text)
-    train_data, val_data = split(torch.tensor(tokenizer.encode(text)))
-    s = rung.settings
+    s, splits = rung.settings, split(torch.tensor(tokenizer.encode(text)))
     model = build_model(rung, tokenizer.vocab_size, seed).to(device)
     losses = train(
         model,
-        train_data,
-        val_data,
+        *splits,
         batch_size=s.batch_size,
         block_size=s.block_size,
         max_iters=s.max_iters,
@@ -194,9 +192,7 @@ def summary(losses: pd.DataFrame) -> pd.DataFrame:
     val_loss is the mean over the seeds, seconds the median; sd is NaN for a single seed.
     """
     finals = final_losses(losses).groupby("rung")
-    table = finals.agg(
-        seeds=("seed", "count"), val_loss=("val_loss", "mean"), sd=("val_loss", "std")
-    )
+    table = finals.val_loss.agg(seeds="count", val_loss="mean", sd="std")
     table["published"] = table.index.map({rung.stem: rung.published for rung in RUNGS})
     table["seconds"] = finals.seconds.median()
     return table

@@ -92,20 +92,24 @@ def test_seeds_are_kept_side_by_side_and_replaced_when_measured_again(tmp_path, 
     assert about["seeds"] == [1, 3] and about["hyperparameters"]["max_iters"] == 4
 
 
+def dying_after(writes: int):
+    """A `write_whole` that works so many times, then is cut off."""
+    left = iter(range(writes))
+
+    def write(path, content, write_whole=records.write_whole):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write_whole(path, content)
+
+    return write
+
+
 @pytest.mark.parametrize("writes", [0, 1])
 def test_a_kill_while_writing_loses_only_the_seed_in_hand(tmp_path, text, monkeypatch, writes):
     rung = short(RUNGS[1])
     record = Record(tmp_path, rung, text)
     record.add(losses_of(rung, 0), {})
-    left = [writes]
-
-    def dying_write(path, content, write=records.write_whole):
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        write(path, content)
-
-    monkeypatch.setattr(records, "write_whole", dying_write)
+    monkeypatch.setattr(records, "write_whole", dying_after(writes))
     with pytest.raises(KeyboardInterrupt):
         record.add(losses_of(rung, 1), {})
     monkeypatch.undo()
@@ -114,15 +118,45 @@ def test_a_kill_while_writing_loses_only_the_seed_in_hand(tmp_path, text, monkey
     assert record.measured_seeds() == {0, 1}
 
 
-def test_losses_of_another_text_or_other_hyperparameters_are_not_mixed(tmp_path, text):
+def test_losses_of_another_text_or_other_hyperparameters_are_not_mixed(tmp_path, text, monkeypatch):
     rung = short(RUNGS[1])
     Record(tmp_path, rung, text).add(losses_of(rung, 0), {})
     longer = replace(rung, settings=replace(rung.settings, max_iters=8))
     for other in (Record(tmp_path, rung, text + "!"), Record(tmp_path, longer, text)):
         with pytest.raises(BadInput, match="02_single_head.csv was measured with other"):
             other.measured_seeds()
+    # Only --force comes here: what cannot be compared makes room, even if a kill follows.
+    monkeypatch.setattr(records, "write_whole", dying_after(1))
+    with pytest.raises(KeyboardInterrupt):
+        other.add(losses_of(rung, 0), {})
+    monkeypatch.undo()
+    assert other.measured_seeds() == set()
     other.add(losses_of(rung, 5), {})
     assert other.measured_seeds() == {5}
+
+
+def test_seeds_of_two_machines_are_not_mixed(tmp_path, text):
+    rung = short(RUNGS[1])
+    record = Record(tmp_path, rung, text)
+    record.add(losses_of(rung, 0), {"device": "a slow one"})
+    record.check_machine({"device": "a slow one"})
+    with pytest.raises(BadInput, match="on another machine"):
+        record.check_machine({"device": "a fast one"})
+
+
+def test_a_csv_without_its_json_is_not_thrown_away(tmp_path, text):
+    rung = short(RUNGS[1])
+    record = Record(tmp_path, rung, text)
+    record.add(losses_of(rung, 0), {})
+    record.json.unlink()
+    with pytest.raises(BadInput, match="02_single_head.json is missing"):
+        record.measured_seeds()
+
+
+def test_a_seed_that_diverged_is_not_reported_with_an_earlier_loss(tmp_path):
+    diverged = losses_of(RUNGS[0], 0)
+    diverged.loc[2, "val_loss"] = float("nan")
+    assert final_losses(diverged).val_loss.isna().all()
 
 
 def test_a_file_that_lacks_a_column_is_named(tmp_path):
@@ -184,10 +218,11 @@ def children_of(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for child processes")
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("blow", ["SIGINT", "SIGKILL"])
 def test_finished_seeds_survive_being_stopped_and_no_process_is_left(command, tmp_path, blow):
     seeds = [str(seed) for seed in range(40)]
     many = [*command, "--rungs", "bigram", "--max-iters", "150", "--seeds", *seeds]
+    blow = getattr(signal, blow)
     process = subprocess.Popen(
         many, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -234,6 +269,13 @@ def in_process(monkeypatch, capsys, *words: str) -> str:
 def test_bad_words_get_one_sentence(monkeypatch, capsys, words, sentence):
     error = in_process(monkeypatch, capsys, *words)
     assert sentence in error and "Traceback" not in error and len(error.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_training(
+    monkeypatch, capsys, text_file
+):
+    words = ["--text", str(text_file), "--out", str(text_file / "out")]
+    assert "cannot be written" in in_process(monkeypatch, capsys, *words)
 
 
 def test_a_text_too_short_gets_one_sentence_from_the_script(tmp_path):
