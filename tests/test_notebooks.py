@@ -11,7 +11,9 @@ import pytest
 
 import colab_links
 import readme_table
+import run_notebooks
 import sync_notebooks
+from lessons.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -131,6 +133,24 @@ def test_a_definition_that_is_gone_is_noticed():
 def test_nothing_that_scripts_write_is_stale(script, monkeypatch):
     monkeypatch.setattr(sys, "argv", [script.__name__, "--check"])
     script.main()
+
+
+def test_a_cell_that_fails_leaves_the_notebook_as_it_was(tmp_path):
+    cells = [nbformat.v4.new_code_cell("print(1)"), nbformat.v4.new_code_cell("1 / 0")]
+    path = tmp_path / "broken.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match="broken.ipynb failed"):
+        run_notebooks.run(path)
+    assert path.read_bytes() == before
+
+
+def test_bad_input_shows_one_sentence_in_a_notebook_and_no_frames(tmp_path):
+    source = "from lessons.tokenizer import CharTokenizer\nCharTokenizer('abc').encode('abz')"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    run_notebooks.NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute()
+    traceback = "\n".join(notebook.cells[0].outputs[0].traceback)
+    assert "'z' at position 2" in traceback and "line" not in traceback
 
 
 def test_a_fork_links_to_itself(monkeypatch):
