@@ -101,7 +101,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
     average = AveragedModel(model)
-    bar = tqdm(total=max_iters, unit="step") if progress is None else progress
+    bar = tqdm(total=max_iters, unit="step", ncols=100) if progress is None else progress
     rows, start = [], time.perf_counter()
 
     def estimate(data: torch.Tensor) -> float:
