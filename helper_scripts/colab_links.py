@@ -1,6 +1,6 @@
 """Write the Colab badges and the setup cell of every notebook, and the README's list of lessons.
 
-Owner, repository and branch come from pyproject.toml or, for a fork, from its git remote.
+Owner, repository and branch come from pyproject.toml; --fork writes them there from git remote.
 """
 
 import argparse
@@ -52,6 +52,14 @@ def home(fork: bool) -> dict[str, str]:
     return {"owner": match[1], "repository": match[2], "branch": branch.stdout.strip() or "main"}
 
 
+def adopt(place: dict[str, str], pyproject: Path) -> None:
+    """Write a fork's address into its pyproject.toml, so that everything else agrees with it."""
+    text = pyproject.read_text(encoding="utf-8")
+    for key, value in place.items():
+        text = re.sub(rf'^{key} = ".*"$', f'{key} = "{value}"', text, flags=re.MULTILINE)
+    write_whole(pyproject, text.encode())
+
+
 def badge(place: dict[str, str], notebook: Path) -> str:
     """The Markdown image that opens this notebook in Colab."""
     path = "{owner}/{repository}/blob/{branch}/notebooks/".format(**place) + notebook.name
@@ -89,6 +97,8 @@ def main() -> None:
     parser.add_argument("--fork", action="store_true", help="take the address from git remote")
     args = parser.parse_args()
     place = home(args.fork)
+    if args.fork and args.write:
+        adopt(place, ROOT / "pyproject.toml")
     texts, titles = {}, {}
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
