@@ -23,7 +23,11 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
         if rung.stem not in table.index:
             continue
         row = table.loc[rung.stem]
-        about = json.loads((folder / f"{rung.stem}.json").read_text())
+        path = folder / f"{rung.stem}.json"
+        if not path.exists():
+            raise BadInput(f"{path} is missing, which says how {rung.stem}.csv was measured.")
+        about = json.loads(path.read_text())
+        spread = "" if row.seeds == 1 else f" ± {row.sd:.3f}"
         machines.add(
             f"{row.seeds:.0f} seeds. Seconds: the median seed, with {about['seeds_side_by_side']} "
             f"side by side and {about['threads_per_seed']} thread each, on an "
@@ -31,7 +35,7 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
         )
         lines.append(
             f"| {rung.number} · {rung.title} | {rung.lesson} | {rung.idea} "
-            f"| {about['parameters']:,} | {row.val_loss:.3f} ± {row.sd:.3f} "
+            f"| {about['parameters']:,} | {row.val_loss:.3f}{spread} "
             f"| {rung.published:.2f} | {row.seconds:.0f} |"
         )
     if len(machines) != 1:

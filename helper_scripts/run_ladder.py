@@ -169,8 +169,10 @@ def main() -> None:
     tasks = []
     for rung, record in records.items():
         done = set() if args.force else record.measured_seeds()
-        missing = [seed for seed in args.seeds if seed not in done]
-        if done and missing:
+        missing = [seed for seed in dict.fromkeys(args.seeds) if seed not in done]
+        # What --force does not measure again must be comparable with what it does.
+        if missing and record.all_seeds() - set(missing):
+            record.measured_seeds()
             record.check_machine(measured_on)
         tasks += [(rung, seed) for seed in missing]
     if not tasks:
@@ -180,7 +182,10 @@ def main() -> None:
         try:
             run(tasks, records, text, device, measured_on)
         except KeyboardInterrupt:
-            sys.exit("\nStopped. Finished seeds are recorded; the same command goes on from there.")
+            sys.exit(
+                "\nStopped. Finished seeds are recorded; the same command, without --force, "
+                "goes on from there."
+            )
         except BrokenProcessPool:
             raise BadInput(
                 "A worker process was killed, perhaps for want of memory: finished seeds are "

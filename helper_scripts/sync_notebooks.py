@@ -34,6 +34,12 @@ def definitions(source: str) -> dict[str, Span]:
     return spans
 
 
+def segment(source: str, name: str) -> str:
+    """The lines of a source text that define this name."""
+    first, end = definitions(source)[name]
+    return "\n".join(source.splitlines()[first:end])
+
+
 def taught(lesson: int, package: Path) -> dict[str, str]:
     """Name -> text of everything that this lesson teaches, as the modules have it."""
     texts = {}
@@ -41,9 +47,7 @@ def taught(lesson: int, package: Path) -> dict[str, str]:
         source = path.read_text(encoding="utf-8")
         match = re.match(r'"""Lesson (\d+) · ', source)
         if match and int(match[1]) == lesson:
-            lines = source.splitlines()
-            for name, (first, end) in definitions(source).items():
-                texts[name] = "\n".join(lines[first:end])
+            texts |= {name: segment(source, name) for name in definitions(source)}
     return texts
 
 
@@ -59,7 +63,7 @@ def sync(notebook: nbformat.NotebookNode, texts: dict[str, str]) -> list[str]:
         if not cells:
             differences.append(f"no cell defines {name}: add one")
             continue
-        if any(text in cell.source for cell in cells):
+        if any(segment(cell.source, name) == text for cell in cells):
             continue
         lines = cells[-1].source.splitlines()
         first, end = definitions(cells[-1].source)[name]

@@ -85,12 +85,16 @@ def _read(path: Path) -> str:
     return text
 
 
+class WrongChecksum(OSError):
+    """What was downloaded is not Tiny Shakespeare."""
+
+
 def _download() -> bytes:
     """Tiny Shakespeare's bytes, verified; raises OSError where they cannot be had."""
     response = requests.get(URL, timeout=TIMEOUT)
     response.raise_for_status()
     if hashlib.sha256(response.content).hexdigest() != TINY_SHAKESPEARE_SHA256:
-        raise OSError("wrong checksum")
+        raise WrongChecksum
     return response.content
 
 

@@ -35,8 +35,12 @@ class Record:
         if not self._comparable(self.setting):
             raise BadInput(
                 f"{self.csv} was measured with other hyperparameters or on another text: "
-                "write to another folder with --out, or replace it with --force."
+                "write to another folder with --out, or replace all its seeds with --force."
             )
+        return self.all_seeds()
+
+    def all_seeds(self) -> set[int]:
+        """The seeds on record, comparable or not."""
         return set(self._kept().seed)
 
     def check_machine(self, measured_on: dict) -> None:
@@ -44,7 +48,7 @@ class Record:
         if not self._comparable(measured_on):
             raise BadInput(
                 f"{self.csv} was measured on another machine or in another way: write to "
-                "another folder with --out, or replace it with --force."
+                "another folder with --out, or replace all its seeds with --force."
             )
 
     def add(self, losses: pd.DataFrame, measured_on: dict) -> None:
@@ -81,4 +85,4 @@ class Record:
         if not (self.csv.exists() and self.json.exists()):
             return pd.DataFrame({"seed": [], "step": []}, dtype=int)
         table = read_csv(self.csv)
-        return table[table.seed.isin(self._about()["seeds"])]
+        return table[table.seed.isin(self._about().get("seeds", []))]

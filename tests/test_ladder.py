@@ -144,6 +144,18 @@ def test_seeds_of_two_machines_are_not_mixed(tmp_path, text):
         record.check_machine({"device": "a fast one"})
 
 
+def test_force_does_not_drop_seeds_that_it_was_not_asked_for(
+    monkeypatch, capsys, tmp_path, text, text_file
+):
+    rung = replace(RUNGS[1], settings=replace(RUNGS[1].settings, max_iters=4))
+    record = Record(tmp_path, rung, text)
+    record.add(losses_of(rung, 0), {"device": "another machine"})
+    words = ["--text", str(text_file), "--out", str(tmp_path), "--max-iters", "4"]
+    words += ["--rungs", "2", "--seeds", "1", "1", "--force"]
+    assert "on another machine" in in_process(monkeypatch, capsys, *words)
+    assert record.measured_seeds() == {0}
+
+
 def test_a_csv_without_its_json_is_not_thrown_away(tmp_path, text):
     rung = short(RUNGS[1])
     record = Record(tmp_path, rung, text)
