@@ -122,6 +122,13 @@ def test_a_comment_that_drifts_is_noticed_and_mended():
     assert drifted == lesson_1
 
 
+def test_a_cell_with_more_than_the_module_is_noticed():
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("def f():\n    return 10")]
+    )
+    assert sync_notebooks.sync(notebook, {"f": "def f():\n    return 1"})
+
+
 def test_a_definition_that_is_gone_is_noticed():
     lesson_1 = nbformat.read(PATHS[0], as_version=4)
     lesson_1.cells = [cell for cell in lesson_1.cells if "def generate(" not in cell.source]
