@@ -4,6 +4,7 @@ import copy
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -160,7 +161,7 @@ def test_bad_input_shows_one_sentence_in_a_notebook_and_no_frames(tmp_path):
     assert "'z' at position 2" in traceback and "line" not in traceback
 
 
-def test_a_fork_links_to_itself(monkeypatch):
+def test_a_fork_links_to_itself(monkeypatch, tmp_path):
     answers = {"get-url": "git@github.com:me/my-ladder.git\n", "--show-current": "dev\n"}
 
     def answer(command, **_):
@@ -168,11 +169,13 @@ def test_a_fork_links_to_itself(monkeypatch):
         return subprocess.CompletedProcess(command, 0, stdout)
 
     monkeypatch.setattr(colab_links.subprocess, "run", answer)
-    assert colab_links.home(fork=True) == {
-        "owner": "me",
-        "repository": "my-ladder",
-        "branch": "dev",
-    }
+    place = colab_links.home(fork=True)
+    assert list(place.values()) == ["me", "my-ladder", "dev"]
+    pyproject = tmp_path / "pyproject.toml"
+    pyproject.write_bytes((ROOT / "pyproject.toml").read_bytes())
+    colab_links.adopt(place, pyproject)
+    table = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    assert table["tool"]["gpt-ladder"] == place and table["project"]["name"] == "gpt-ladder"
 
 
 def test_a_cell_with_a_magic_is_passed_over():
