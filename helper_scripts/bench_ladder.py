@@ -110,8 +110,9 @@ class Contestant:
 
 @functools.cache
 def splits() -> tuple[torch.Tensor, torch.Tensor, int]:
-    tokenizer = CharTokenizer(load_text())
-    return *split(torch.tensor(tokenizer.encode(load_text()))), tokenizer.vocab_size
+    text = load_text()
+    tokenizer = CharTokenizer(text)
+    return *split(torch.tensor(tokenizer.encode(text))), tokenizer.vocab_size
 
 
 def measure(rung: Rung, lecture: bool, threads: int, n_steps: int) -> float:

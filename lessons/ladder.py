@@ -163,9 +163,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
     missing = [column for column in COLUMNS if column not in table]
     if missing:
-        raise BadInput(
-            f"{path} has no column {missing[0]!r}: a loss file has {', '.join(COLUMNS)}."
-        )
+        raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(COLUMNS)}.")
     if table.empty:
         raise BadInput(f"{path} has no rows: delete it and measure again.")
     return table
@@ -192,7 +190,10 @@ def summary(losses: pd.DataFrame) -> pd.DataFrame:
     val_loss is the mean over the seeds, seconds the median; sd is NaN for a single seed.
     """
     finals = final_losses(losses).groupby("rung")
-    table = finals.val_loss.agg(seeds="count", val_loss="mean", sd="std")
+    # size and skipna: a seed that diverged must show, not drop out of the mean.
+    table = finals.val_loss.agg(
+        seeds="size", val_loss=lambda x: x.mean(skipna=False), sd=lambda x: x.std(skipna=False)
+    )
     table["published"] = table.index.map({rung.stem: rung.published for rung in RUNGS})
     table["seconds"] = finals.seconds.median()
     return table

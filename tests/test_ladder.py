@@ -169,6 +169,8 @@ def test_a_seed_that_diverged_is_not_reported_with_an_earlier_loss(tmp_path):
     diverged = losses_of(RUNGS[0], 0)
     diverged.loc[2, "val_loss"] = float("nan")
     assert final_losses(diverged).val_loss.isna().all()
+    table = summary(pd.concat([diverged, losses_of(RUNGS[0], 1)]).assign(rung="01_bigram"))
+    assert table.seeds["01_bigram"] == 2 and table.val_loss.isna().all()
 
 
 def test_a_file_that_lacks_a_column_is_named(tmp_path):
