@@ -6,7 +6,8 @@ from pathlib import Path
 import matplotlib
 
 from lessons.errors import exits_cleanly
-from lessons.ladder import LOSSES_DIR, read_losses, summary
+from lessons.ladder import summary
+from lessons.losses import LOSSES_DIR, read_losses
 from lessons.plots import plot_ladder, plot_loss_curves, title_of
 
 IMAGES_DIR = Path(__file__).resolve().parent.parent / "images"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lessons.corpus import write_whole
 from lessons.errors import BadInput, exits_cleanly
-from lessons.ladder import LOSSES_DIR, PUBLISHED_SOURCE, RUNGS, read_losses, summary
+from lessons.ladder import PUBLISHED_SOURCE, RUNGS, summary
+from lessons.losses import LOSSES_DIR, read_losses
 from markers import README, replace_between
 
 HEAD = """\

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from lessons.corpus import load_text, write_whole
 from lessons.device import device_name, pick_device
 from lessons.errors import BadInput, exits_cleanly
-from lessons.ladder import LOSSES_DIR, RUNGS, Rung, find_rungs, read_csv, run_rung, summary
+from lessons.ladder import RUNGS, Rung, find_rungs, run_rung, summary
+from lessons.losses import LOSSES_DIR, read_csv
 from lessons.records import Record
 
 Task = tuple[Rung, int]  # a rung and a seed

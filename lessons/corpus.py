@@ -3,7 +3,10 @@
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import requests
 
@@ -57,32 +60,59 @@ def is_tiny_shakespeare(text: str) -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a kill at any moment leaves the old one or the new one, never half."""
+    """`whole_file` for content that is at hand."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that replaces `path` when the block ends, and not if it fails.
+
+    A kill or a power cut at any moment leaves the old file or the new one, never half of one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else the new name may outlive a power cut, but not its bytes
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> str:
+def read_chunks(path: Path, n_chars: int = 2**22) -> Iterator[str]:
+    """The characters of a UTF-8 file, some at a time; raises BadInput as `load_text` does."""
     try:
         # utf-8-sig drops the byte-order mark that some Windows editors write first.
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{path} is not UTF-8 text (byte {error.start} cannot be decoded): "
-            "save it as UTF-8 and try again."
-        ) from None
+        with open(path, encoding="utf-8-sig") as file:
+            yield from _decoded(file, path, n_chars)
     except OSError as error:
         raise BadInput(
             f"{path} cannot be read ({error.strerror}): check the path and its permissions."
         ) from None
-    if not text:
-        raise BadInput(f"{path} is empty: put some text into it, or delete it.")
-    return text
+
+
+def _decoded(file: TextIO, path: Path, n_chars: int) -> Iterator[str]:
+    try:
+        chunk = file.read(n_chars)
+        if not chunk:
+            raise BadInput(f"{path} is empty: put some text into it, or delete it.")
+        while chunk:
+            yield chunk
+            chunk = file.read(n_chars)
+    except UnicodeDecodeError as error:
+        where = file.buffer.tell() - len(error.object) + error.start
+        raise BadInput(
+            f"{path} is not UTF-8 text (byte {where} cannot be decoded): "
+            "save it as UTF-8 and try again."
+        ) from None
+
+
+def _read(path: Path) -> str:
+    return "".join(read_chunks(path))
 
 
 class WrongChecksum(OSError):

@@ -1,12 +1,7 @@
-"""Plumbing · the rungs: what each one is, how to run it, how to read its recorded losses.
-
-`data/losses/<rung>.csv` has one row per seed and evaluation (columns COLUMNS; losses in
-nats per character); a seed's last row is its full_loss.
-"""
+"""Plumbing · the rungs: what each one is, and how to run it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -16,18 +11,16 @@ from tqdm import tqdm
 from lessons.attention import Head
 from lessons.batches import split
 from lessons.bigram import BigramLanguageModel
-from lessons.corpus import DATA_DIR
 from lessons.errors import BadInput
 from lessons.feed_forward import FeedForward
 from lessons.language_model import LanguageModel
+from lessons.losses import final_losses
 from lessons.multi_head import CausalSelfAttention
 from lessons.normalization import PostNormBlock, PreNormBlock
 from lessons.residual import ResidualBlock
 from lessons.tokenizer import CharTokenizer
 from lessons.training import train
 
-LOSSES_DIR = DATA_DIR / "losses"
-COLUMNS = ["seed", "step", "train_loss", "val_loss", "seconds"]
 PUBLISHED_SOURCE = (
     "validation losses reported elsewhere for the same rungs, as they were handed to this "
     "project; their first source is not on record"
@@ -153,35 +146,6 @@ def run_rung(
     )
     losses.insert(0, "seed", seed)
     return model, losses
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """One rung's losses; raises BadInput naming a column that is missing."""
-    try:
-        table = pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-        raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(COLUMNS)}.")
-    if table.empty:
-        raise BadInput(f"{path} has no rows: delete it and measure again.")
-    return table
-
-
-def read_losses(folder: Path = LOSSES_DIR) -> pd.DataFrame:
-    """Every CSV of a folder in one table, with a column `rung` (the file's stem), in order."""
-    paths = sorted(folder.glob("*.csv"))
-    if not paths:
-        raise BadInput(f"{folder} holds no loss files: measure some with `make ladder`.")
-    return pd.concat([read_csv(path).assign(rung=path.stem) for path in paths], ignore_index=True)
-
-
-def final_losses(losses: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each seed (of each rung, if there is a column `rung`)."""
-    keys = ["rung", "seed"] if "rung" in losses else ["seed"]
-    last = losses.sort_values("step").drop_duplicates(keys, keep="last")
-    return last.sort_values(keys).reset_index(drop=True)
 
 
 def summary(losses: pd.DataFrame) -> pd.DataFrame:

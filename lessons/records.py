@@ -11,7 +11,8 @@ import pandas as pd
 
 from lessons.corpus import sha256, write_whole
 from lessons.errors import BadInput
-from lessons.ladder import Rung, build_model, final_losses, read_csv
+from lessons.ladder import Rung, build_model
+from lessons.losses import final_losses, read_csv, write_csv
 
 
 class Record:
@@ -67,8 +68,7 @@ class Record:
         about = self.setting | {"seeds": finals.seed.tolist()} | measured_on | {"totals": totals}
         # The JSON first: a seed counts as measured only once it stands in both files.
         write_whole(self.json, (json.dumps(about, indent=2) + "\n").encode())
-        rows = table.to_csv(index=False, float_format="%.5f", lineterminator="\n")
-        write_whole(self.csv, rows.encode())
+        write_csv(self.csv, table)
 
     def _about(self) -> dict:
         try:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from lessons.ladder import COLUMNS, RUNGS, Rung
+from lessons.ladder import RUNGS, Rung
+from lessons.losses import COLUMNS
 from lessons.tokenizer import CharTokenizer
 
 # A busy machine is not an error.

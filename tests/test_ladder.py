@@ -17,18 +17,8 @@ from lessons import records
 from lessons.corpus import TINY_SHAKESPEARE_SHA256
 from lessons.device import pick_device
 from lessons.errors import BadInput
-from lessons.ladder import (
-    COLUMNS,
-    LOSSES_DIR,
-    RUNGS,
-    Rung,
-    final_losses,
-    find_rungs,
-    read_csv,
-    read_losses,
-    run_rung,
-    summary,
-)
+from lessons.ladder import RUNGS, Rung, find_rungs, run_rung, summary
+from lessons.losses import COLUMNS, LOSSES_DIR, final_losses, read_csv, read_losses
 from lessons.records import Record
 
 SCRIPT = Path(run_ladder.__file__)
