@@ -1,0 +1,66 @@
+"""Lesson 8 · how large each step is, and which weights decay."""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn as nn
+
+from lessons.errors import BadInput
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train a GPT; raises BadInput for settings that cannot be.
+
+    A step learns from batch_size sequences, over how many processes and micro-batches
+    (grad_accum_steps in each process) they may be spread.
+    """
+
+    batch_size: int
+    max_iters: int
+    learning_rate: float = 1e-3  # at its peak; it ends at a tenth of that
+    warmup_iters: int = 100
+    weight_decay: float = 0.1
+    beta2: float = 0.99
+    grad_clip: float = 1.0
+    dropout: float = 0.0
+    grad_accum_steps: int = 1
+    eval_interval: int = 500
+
+    def __post_init__(self):
+        zero_is_fine = ("warmup_iters", "weight_decay", "dropout")
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if not (value > 0 or value == 0 and name in zero_is_fine):
+                raise BadInput(f"{name} is {value}: it must be above 0.")
+        for name in ("dropout", "beta2"):
+            if getattr(self, name) >= 1:
+                raise BadInput(f"{name} is {getattr(self, name)}: it must be below 1.")
+
+
+def learning_rate_at(step: int, config: TrainingConfig) -> float:
+    """Up in a straight line, then down along half a cosine to a tenth of the peak.
+
+    Loshchilov and Hutter, SGDR, 2017; Goyal et al., Accurate, Large Minibatch SGD, 2017.
+    """
+    if step < config.warmup_iters:
+        return config.learning_rate * (step + 1) / config.warmup_iters
+    progress = (step - config.warmup_iters) / (config.max_iters - config.warmup_iters)  # 0 to 1
+    height = (1 + math.cos(math.pi * progress)) / 2  # 1 to 0
+    return config.learning_rate * (0.1 + 0.9 * height)
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW that pulls matrices towards 0, but neither biases nor the gains of norms.
+
+    Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019.
+    """
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    # All weights in one kernel, where PyTorch has one for the device.
+    fused = parameters[0].device.type in ("cpu", "cuda", "mps")
+    return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, config.beta2), fused=fused)

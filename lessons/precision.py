@@ -1,0 +1,74 @@
+"""Lesson 8 · half precision where the device is faster in it, and compiled models on request.
+
+Shapes: B batch, T time (positions), nh heads, hs head size.
+"""
+
+import sys
+from contextlib import ExitStack
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from lessons.errors import BadInput
+from lessons.training import evaluation
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick_dtype(device: torch.device, n_embd: int, name: str = "auto") -> torch.dtype:
+    """The number format for matrix products: the one of this name, or the best for the device.
+
+    "auto" is bfloat16 where the device computes in it natively, float16 on older GPUs (these
+    need a gradient scaler), else float32. Raises BadInput for what the device cannot do.
+    """
+    if name not in ("auto", *DTYPES):
+        raise BadInput(f"There is no dtype {name!r}: choose auto, {', '.join(DTYPES)}.")
+    if name == "float16" and device.type != "cuda":
+        raise BadInput(f"float16 needs a CUDA device, and this is {device.type}: use bfloat16.")
+    if name != "auto":
+        return DTYPES[name]
+    if device.type == "cuda":
+        # Compute capability 8 is Ampere, the first generation with bfloat16 units.
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if native else torch.float16
+    # On CPUs with bfloat16 units narrow models lose more to the casts than they win.
+    native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if native and n_embd >= 128 else torch.float32
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """In this `with` block matrix products are computed in `dtype`, what is delicate in float32.
+
+    Micikevicius et al., Mixed Precision Training, 2018.
+    """
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def causal_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float
+) -> torch.Tensor:
+    """scaled_dot_product_attention with the causal mask: three (B, nh, T, hs) -> (B, nh, T, hs)."""
+    with ExitStack() as stack:
+        if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+            # PyTorch's CPU kernel is several times slower backward in bfloat16 than in float32.
+            stack.enter_context(torch.autocast("cpu", enabled=False))
+            q, k, v = q.float(), k.float(), v.float()
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+
+
+def compiled(model: nn.Module, idx: torch.Tensor) -> nn.Module:
+    """torch.compile(model), tried on `idx`, (B, T); where that fails, the model itself.
+
+    The reason is told on stderr: most often there is no C++ compiler.
+    """
+    fast = torch.compile(model)
+    try:
+        with evaluation(model):
+            fast(idx, idx)
+    except Exception as error:  # what goes wrong depends on the machine's compilers
+        reason = str(error).strip().splitlines()[0]
+        print(f"Not compiled, which is slower but gives the same losses ({reason}).",
+              file=sys.stderr)  # fmt: skip
+        return model
+    return fast

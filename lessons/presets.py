@@ -1,0 +1,60 @@
+"""Lesson 8 · shapes and settings that have a name, from a laptop's to GPT-2's.
+
+A preset's vocab_size gives way to that of the text it is trained on.
+"""
+
+from dataclasses import dataclass
+
+from lessons.errors import BadInput
+from lessons.gpt import GPTConfig
+from lessons.optimization import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A shape, and how to train it."""
+
+    shape: GPTConfig
+    training: TrainingConfig
+
+
+def _gpt2(n_layer: int, n_head: int, n_embd: int) -> Preset:
+    shape = GPTConfig(50257, 1024, n_layer, n_head, n_embd, qkv_bias=True, tied=True)
+    # A batch of half a million tokens, in micro-batches that a large GPU holds.
+    training = TrainingConfig(batch_size=480, grad_accum_steps=40, max_iters=20000,
+                              learning_rate=6e-4, warmup_iters=700, beta2=0.95,
+                              eval_interval=500)  # fmt: skip
+    return Preset(shape, training)
+
+
+PRESETS = {
+    # The rung on a CPU: the lecture's shape before it is scaled up.
+    "small": Preset(
+        GPTConfig(vocab_size=65, block_size=32, n_layer=4, n_head=4, n_embd=64),
+        TrainingConfig(batch_size=16, max_iters=5000, eval_interval=500),
+    ),
+    "cpu": Preset(
+        GPTConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_embd=128),
+        TrainingConfig(batch_size=12, max_iters=2000, eval_interval=250),
+    ),
+    # The rung on a GPU.
+    "gpu": Preset(
+        GPTConfig(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384),
+        # It sees the text eighty times: a strong pull towards 0 keeps it from learning by heart.
+        TrainingConfig(
+            batch_size=64, max_iters=5000, eval_interval=250, dropout=0.2, weight_decay=1.0
+        ),
+    ),
+    # The four shapes of GPT-2, named in millions of parameters.
+    "gpt2-124m": _gpt2(n_layer=12, n_head=12, n_embd=768),
+    "gpt2-355m": _gpt2(n_layer=24, n_head=16, n_embd=1024),
+    "gpt2-774m": _gpt2(n_layer=36, n_head=20, n_embd=1280),
+    "gpt2-1558m": _gpt2(n_layer=48, n_head=25, n_embd=1600),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of this name; raises BadInput if there is none."""
+    if name not in PRESETS:
+        raise BadInput(f"There is no preset {name!r}: choose from {', '.join(PRESETS)}.")
+    return PRESETS[name]
