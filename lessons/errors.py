@@ -16,6 +16,13 @@ class BadInput(ValueError):
         return [f"BadInput: {self}"]
 
 
+class Stopped(KeyboardInterrupt):
+    """A run that was asked to stop and has saved its state; says how to go on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def check_length(data: Sized, block_size: int) -> None:
     """Raises BadInput if `data`, (N,), is too short for block_size tokens and a target."""
     if len(data) <= block_size:
@@ -35,8 +42,8 @@ def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
-        except KeyboardInterrupt:
-            print("\nStopped.", file=sys.stderr)
+        except KeyboardInterrupt as stop:
+            print(f"\n{stop or 'Stopped.'}", file=sys.stderr)
             sys.exit(130)
 
     return wrapped

@@ -13,16 +13,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import readme_table
-from lessons.ladder import LOSSES_DIR
+from lessons.losses import LOSSES_DIR
 from markers import README, replace_between
 
 ROOT = Path(__file__).resolve().parent.parent
 # From bottom to top: a module imports only what stands before it.
 HOUSE = [
-    *("errors", "corpus", "device"),
+    *("errors", "corpus", "device", "losses", "interrupts"),
     *("tokenizer", "batches", "bigram", "training", "sampling"),
     *("averaging", "attention", "language_model", "multi_head"),
     *("feed_forward", "residual", "normalization"),
+    *("precision", "gpt", "optimization", "presets", "distributed", "checkpoints"),
+    *("training_state", "scaling", "tokens", "memory"),
     *("ladder", "records", "plots"),
 ]
 COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}

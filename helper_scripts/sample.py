@@ -1,0 +1,60 @@
+"""Print what a trained run writes, character by character."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from lessons.checkpoints import find_checkpoint, read_checkpoint
+from lessons.device import pick_device
+from lessons.errors import BadInput, exits_cleanly
+from lessons.gpt import GPT, GPTConfig
+from lessons.sampling import generate
+from lessons.tokenizer import CharTokenizer
+
+
+def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
+    """The model of the lowest validation loss in a run's folder, and its tokenizer."""
+    best = folder / "best.pt"
+    path = best if best.exists() else find_checkpoint(folder)
+    if path is None:
+        raise BadInput(f"{folder} holds no checkpoint: train one with helper_scripts/train.py.")
+    checkpoint = read_checkpoint(path)
+    model = GPT(GPTConfig(**checkpoint["about"]["shape"]))
+    model.load_state_dict(checkpoint["model"])
+    return model, CharTokenizer(checkpoint["about"]["vocabulary"])
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--prompt", help="text to continue (default: a new line)")
+    parser.add_argument("--characters", type=int, default=500, help="how many (default: 500)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="low is safe, high is wild")
+    parser.add_argument("--top-k", type=int, help="only from the k likeliest characters")
+    parser.add_argument("--seed", type=int, default=1337)
+    parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
+    args = parser.parse_args()
+    device = pick_device(args.device)
+    model, tokenizer = load_run(args.run)
+    model.to(device)
+    if args.prompt is None:
+        args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
+    idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long, device=device)  # (1, T)
+    generator = torch.Generator(device).manual_seed(args.seed)
+    try:
+        print(args.prompt, end="", flush=True)
+        for _ in range(args.characters):
+            idx = generate(model, idx[:, -model.block_size :], 1, args.temperature, args.top_k,
+                           generator)  # fmt: skip
+            print(tokenizer.decode(idx[0, -1:].tolist()), end="", flush=True)
+        print()
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Plumbing · Ctrl-C as a request: stop after this step, not in the middle of it."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """In this block the first Ctrl-C or SIGTERM only makes the yielded function return True.
+
+    A second one ends the program at once, as usual.
+    """
+    asked = threading.Event()
+    # Only the main thread may have handlers; elsewhere nothing is caught.
+    catchable = (signal.SIGINT, signal.SIGTERM)
+    signals = catchable if threading.current_thread() is threading.main_thread() else ()
+
+    def note(number, frame) -> None:
+        asked.set()
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, note) for number in signals}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

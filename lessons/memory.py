@@ -1,0 +1,59 @@
+"""Plumbing · will it fit? How much memory a training run needs, and how much there is."""
+
+import psutil
+import torch
+
+from lessons.errors import BadInput
+from lessons.gpt import GPT, GPTConfig, parameter_count
+from lessons.optimization import TrainingConfig
+
+GB = 1e9
+
+
+def memory_needed(shape: GPTConfig, batch_size: int) -> int:
+    """Bytes to train this shape in float32 on `batch_size` sequences at once, about.
+
+    Half precision needs somewhat less.
+    """
+    with torch.device("meta"):  # shapes without numbers: this allocates nothing
+        n_parameters = parameter_count(GPT(shape))
+    # Each weight has a gradient and two running means in AdamW.
+    per_parameter = 4 * 4
+    # What a block keeps of a token for the backward pass, in multiples of C: two inputs, two
+    # norms, q, k, v, the heads' outputs and the four times wider layer. Then the logits, their
+    # softmax and the gradients of both.
+    per_token = 4 * (13 * shape.n_embd * shape.n_layer + 4 * shape.vocab_size)
+    return n_parameters * per_parameter + batch_size * shape.block_size * per_token
+
+
+def memory_free(device: torch.device) -> int:
+    """Bytes that this device still has."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def check_memory(
+    name: str, shape: GPTConfig, training: TrainingConfig, processes: int, device: torch.device
+) -> None:
+    """Raises BadInput if the run will not fit, and says by how much and what to turn down."""
+    on_this_device = 1 if device.type == "cuda" else processes
+    n_shares = processes * training.grad_accum_steps
+    free = memory_free(device)
+
+    def needed(batch_size: int) -> int:
+        return memory_needed(shape, batch_size) * on_this_device
+
+    missing = needed(training.batch_size // n_shares) - free
+    if missing <= 0:
+        return
+    fitting = [
+        n for n in range(training.grad_accum_steps, training.batch_size // processes + 1)
+        if training.batch_size % (processes * n) == 0
+        and needed(training.batch_size // (processes * n)) <= free
+    ]  # fmt: skip
+    way_out = f"set --grad-accum-steps {fitting[0]}" if fitting else "choose a smaller preset"
+    raise BadInput(
+        f"{name} needs about {(missing + free) / GB:.1f} GB of memory, {missing / GB:.1f} GB more "
+        f"than the {free / GB:.1f} GB that are free here: {way_out}."
+    )

@@ -1,0 +1,102 @@
+"""Lesson 8 · a text that may be larger than memory, as tokens in a file.
+
+A folder holds tokens.bin, the ids as uint16, and tokens.json, which says what of.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lessons.corpus import load_text, read_chunks, whole_file, write_whole
+from lessons.errors import BadInput
+
+N_CODES = 0x110000  # how many characters Unicode has room for
+MAX_VAL_TOKENS = 1_000_000  # enough to tell a loss to two or three decimals
+
+
+def write_tokens(text: str | Path | None, folder: Path, vocabulary: str | None = None) -> dict:
+    """Tokenize the file `text`, or Tiny Shakespeare, into `folder`, unless it is there already.
+
+    Returns what tokens.json says: vocabulary, n_tokens and text_sha256. A `vocabulary` is that
+    of a run that goes on. Raises BadInput for a character outside it, for a file that cannot be
+    read, and for more than 65,536 distinct characters.
+    """
+    chunks = _chunks(text)
+    seen, digest, n_tokens = np.zeros(N_CODES, dtype=bool), sha256(), 0
+    for chunk in chunks():
+        codes = _codes(chunk)
+        if vocabulary is not None:
+            _check_known(chunk, n_tokens, vocabulary)
+        seen[codes] = True
+        digest.update(chunk.encode())
+        n_tokens += len(codes)
+    if vocabulary is None:
+        vocabulary = "".join(chr(code) for code in np.flatnonzero(seen))
+    if len(vocabulary) > 2**16:
+        raise BadInput(f"The text has {len(vocabulary):,} distinct characters, but uint16 ids "
+                       "tell only 65,536 apart: remove the rarest ones.")  # fmt: skip
+    about = {"vocabulary": vocabulary, "n_tokens": n_tokens, "text_sha256": digest.hexdigest()}
+    described = folder / "tokens.json"
+    if described.exists() and json.loads(described.read_text()) == about:
+        return about
+    # In this order a kill at any moment never leaves a description beside other tokens.
+    described.unlink(missing_ok=True)
+    ids = np.zeros(N_CODES, dtype=np.uint16)
+    ids[_codes(vocabulary)] = np.arange(len(vocabulary))
+    try:
+        with whole_file(folder / "tokens.bin") as file:
+            for chunk in chunks():
+                ids[_codes(chunk)].tofile(file)
+        write_whole(described, json.dumps(about, indent=2).encode())
+    except OSError as error:
+        raise BadInput(
+            f"The tokens cannot be written to {folder} ({error.strerror}): they need "
+            f"{2 * n_tokens / 1e9:.2f} GB; make room, or name another folder with --out."
+        ) from None
+    return about
+
+
+def open_tokens(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """The training tokens, (N_train,), which stay in the file, and the validation tokens.
+
+    As in `split` the last tenth is for validation, but at most MAX_VAL_TOKENS.
+    """
+    try:
+        tokens = np.memmap(folder / "tokens.bin", dtype=np.int16, mode="c")
+    except OSError as error:
+        raise BadInput(
+            f"{folder / 'tokens.bin'} cannot be read ({error.strerror}): give the text with --text."
+        ) from None
+    # PyTorch can do little with uint16, so it gets the same bytes as int16: see `as_ids`.
+    # Mode "c" lets it believe that it may write; the file is never changed.
+    tokens = torch.from_numpy(tokens)
+    n_val = min(len(tokens) - int(0.9 * len(tokens)), MAX_VAL_TOKENS)
+    return tokens[:-n_val], tokens[-n_val:]
+
+
+def _chunks(text: str | Path | None) -> Callable[[], Iterable[str]]:
+    """A function that reads the text from its start, each time it is called."""
+    if text is not None:
+        return lambda: read_chunks(Path(text))
+    whole = load_text()
+    return lambda: [whole]
+
+
+def _codes(chunk: str) -> np.ndarray:
+    """The Unicode code of each character, (N,)."""
+    return np.frombuffer(chunk.encode("utf-32-le"), dtype=np.uint32)
+
+
+def _check_known(chunk: str, position: int, vocabulary: str) -> None:
+    unknown = set(chunk) - set(vocabulary)
+    if unknown:
+        first = min(chunk.index(ch) for ch in unknown)
+        raise BadInput(
+            f"The character {chunk[first]!r} at position {position + first} of the text is not in "
+            "this run's vocabulary: leave out --text to go on with the run's own text, or begin "
+            "a new run with another --out."
+        )

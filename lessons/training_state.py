@@ -1,0 +1,56 @@
+"""Lesson 8 · all that a run must remember to go on as if it had never stopped."""
+
+import pandas as pd
+import torch
+import torch.nn as nn
+
+from lessons.distributed import gather, rank
+from lessons.optimization import TrainingConfig, make_optimizer
+
+
+class TrainingState:
+    """Weights, optimiser, random states and progress of one run, in this process."""
+
+    def __init__(self, model: nn.Module, config: TrainingConfig, dtype: torch.dtype, seed: int):
+        self.device = next(model.parameters()).device
+        self.model, self.config, self.dtype = model, config, dtype
+        self.optimizer = make_optimizer(model, config)
+        # float16 has few small numbers: losses are scaled up so that gradients do not vanish.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
+        self.batch_rng = torch.Generator().manual_seed(seed)  # the same in every process
+        torch.manual_seed(seed + rank())  # dropout differs
+        self.step = 0  # how many are done
+        self.rows: list[tuple] = []  # (step, train_loss, val_loss, seconds) of each evaluation
+        self.seconds = 0.0  # how long it took, stops not counted
+
+    def losses(self) -> pd.DataFrame:
+        """The evaluations so far: step, train_loss, val_loss, seconds."""
+        return pd.DataFrame(self.rows, columns=["step", "train_loss", "val_loss", "seconds"])
+
+    def state_dict(self) -> dict:
+        """Tensors and plain values; every process must call this, since each has its dropout."""
+        rng = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        parts = {name: getattr(self, name) for name in ("model", "optimizer", "scaler")}
+        return {
+            **{name: part.state_dict() for name, part in parts.items()},
+            "batch_rng": self.batch_rng.get_state(),
+            "rng": gather(rng),
+            "step": self.step,
+            "rows": self.rows,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, saved: dict) -> None:
+        """Go back to what `state_dict` returned."""
+        for name in ("model", "optimizer", "scaler"):
+            getattr(self, name).load_state_dict(saved[name])
+        self.batch_rng.set_state(saved["batch_rng"])
+        # A process more than there were then keeps the dropout that it started with.
+        if rank() < len(saved["rng"]):
+            rng = saved["rng"][rank()]
+            torch.set_rng_state(rng["cpu"])
+            if "cuda" in rng and self.device.type == "cuda":
+                torch.cuda.set_rng_state(rng["cuda"], self.device)
+        self.step, self.rows, self.seconds = saved["step"], saved["rows"], saved["seconds"]

@@ -1,0 +1,534 @@
+"""helper_scripts/train.py and sample.py, as a user calls them, and the checkpoints they keep."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+import sample
+import train
+from lessons import memory, tokens
+from lessons.batches import split
+from lessons.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
+from lessons.corpus import read_chunks, sha256
+from lessons.errors import BadInput, Stopped
+from lessons.gpt import GPT, GPTConfig
+from lessons.losses import COLUMNS, read_csv
+from lessons.optimization import TrainingConfig
+from lessons.scaling import as_ids, shared_full_loss, train_at_scale
+from lessons.tokenizer import CharTokenizer
+from lessons.tokens import open_tokens, write_tokens
+from lessons.training import full_loss
+
+TINY = GPTConfig(vocab_size=28, block_size=8, n_layer=1, n_head=2, n_embd=16)
+FEW = TrainingConfig(batch_size=4, max_iters=20, eval_interval=10, warmup_iters=5)
+
+
+@pytest.fixture
+def text_file(tmp_path, text):
+    path = tmp_path / "mine.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, text_file, monkeypatch, capsys):
+    """train.py's main in this process, on a small text; returns what it printed."""
+
+    def main(*words: str, script=train, out: Path = tmp_path / "run") -> str:
+        where = ["--out", str(out)] if script is train else ["--run", str(out)]
+        monkeypatch.setattr(sys, "argv", ["script", *where, *map(str, words)])
+        script.main()
+        return capsys.readouterr().out
+
+    main.begin = lambda *words: main(
+        "--preset", "small", "--text", text_file, "--max-iters", "20", "--eval-interval", "10",
+        *words,
+    )  # fmt: skip
+    main.folder = tmp_path / "run"
+    return main
+
+
+@pytest.fixture
+def refused(run, capsys):
+    """Call train.py and return the one sentence that it ends with."""
+
+    def main(*words: str, begin: bool = False, **more) -> str:
+        with pytest.raises(SystemExit) as end:
+            run.begin(*words) if begin else run(*words, **more)
+        sentence = capsys.readouterr().err.splitlines()[-1]
+        assert end.value.code == 2 and sentence.startswith("error: ")
+        return sentence
+
+    return main
+
+
+def new_model(dropout: float = 0.0) -> GPT:
+    torch.manual_seed(0)
+    return GPT(TINY, dropout)
+
+
+def same(a: dict, b: dict) -> bool:
+    """Whether two checkpoints hold the same to the bit, the seconds they took apart."""
+    plain = []
+    for checkpoint in (a, b):
+        rows = [row[:3] for row in checkpoint["rows"]]
+        plain.append(checkpoint | {"rows": rows, "seconds": None, "about": None})
+    return equal(*plain)
+
+
+def equal(a: object, b: object) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+# The loop
+
+
+def test_training_at_scale_lowers_the_loss_and_ends_with_the_full_loss(data):
+    model, (train_data, val_data) = new_model(), split(data)
+    losses = train_at_scale(model, train_data, val_data, FEW)
+    assert losses.step.tolist() == [0, 10, 20]
+    assert losses.val_loss.iloc[-1] < losses.val_loss.iloc[0]
+    assert losses.val_loss.iloc[-1] == pytest.approx(full_loss(model, val_data, 8), abs=1e-5)
+
+
+def test_micro_batches_give_the_losses_of_the_whole_batch(data):
+    whole, parts = (
+        train_at_scale(
+            new_model(), *split(data), TrainingConfig(**FEW.__dict__ | {"grad_accum_steps": n})
+        )
+        for n in (1, 4)
+    )
+    pd.testing.assert_frame_equal(
+        whole.drop(columns="seconds"), parts.drop(columns="seconds"), atol=1e-5, rtol=0
+    )
+
+
+def test_the_shared_loss_of_one_process_is_the_full_loss(data):
+    model = new_model()
+    assert shared_full_loss(model, data, 4) == pytest.approx(full_loss(model, data, 8), abs=1e-6)
+
+
+def test_a_batch_that_cannot_be_cut_evenly_is_refused(data):
+    config = TrainingConfig(batch_size=4, max_iters=20, grad_accum_steps=3)
+    with pytest.raises(BadInput, match="batch_size 4 .* multiple of 3"):
+        train_at_scale(new_model(), *split(data), config)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
+    data, tmp_path, capsys
+):
+    config = TrainingConfig(batch_size=4, max_iters=100, eval_interval=10, warmup_iters=5)
+    train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
+    good, broken = (read_checkpoint(tmp_path / "last.pt") for _ in range(2))
+    model = new_model()
+    broken["model"]["lm_head.bias"] = torch.full((28,), torch.inf)
+    with pytest.raises(BadInput, match=r"loss became nan at step 20, .* learning rate of 0.00"):
+        train_at_scale(model, *split(data), config, folder=tmp_path, resume_from=broken)
+    assert same(read_checkpoint(tmp_path / "last.pt"), good)
+
+
+def test_infinite_gradients_are_noticed_before_they_are_saved(data, tmp_path):
+    model = new_model()
+    model.lm_head.bias.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(BadInput, match="loss became nan at step 0"):
+        train_at_scale(model, *split(data), FEW, folder=tmp_path)
+    assert read_checkpoint(tmp_path / "last.pt")["step"] == 0
+
+
+# Checkpoints and resuming
+
+
+class InterruptedBar(tqdm):
+    """Presses Ctrl-C in the thirteenth step."""
+
+    def update(self, n=1):
+        super().update(n)
+        if self.n == 13:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(data, tmp_path):
+    whole = train_at_scale(new_model(0.2), *split(data), FEW, folder=tmp_path / "a")
+    with pytest.raises(Stopped, match="Stopped at step 13 of 20, which is saved.*--resume"):
+        train_at_scale(
+            new_model(0.2), *split(data), FEW, folder=tmp_path / "b",
+            progress=InterruptedBar(total=20),
+        )  # fmt: skip
+    stopped = read_checkpoint(tmp_path / "b" / "last.pt")
+    assert stopped["step"] == 13
+    resumed = train_at_scale(
+        new_model(0.2), *split(data), FEW, folder=tmp_path / "b", resume_from=stopped
+    )
+    a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in "ab")
+    assert same(a, b)
+    pd.testing.assert_frame_equal(whole.drop(columns="seconds"), resumed.drop(columns="seconds"))
+
+
+def run_train(words: list[str]) -> None:
+    """train.py in a process of its own, whose thread count is always the same."""
+    torch.set_num_threads(1)
+    sys.argv = ["train.py", *words]
+    sys.stderr = open(os.devnull, "w")
+    train.main()
+
+
+def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(tmp_path, text_file):
+    # A server that has imported torch once and forks: each start then takes no seconds.
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload(["train"])
+    settings = ["--text", str(text_file), "--max-iters", "400", "--eval-interval", "10",
+                "--batch-size", "4", "--dropout", "0.1"]  # fmt: skip
+
+    def start(folder: Path):
+        resume = ["--resume"] if (folder / "losses.json").exists() else []
+        words = ["--preset", "small", "--out", str(folder), *resume, *settings]
+        process = context.Process(target=run_train, args=(words,))
+        process.start()
+        return process
+
+    begun = time.monotonic()
+    start(tmp_path / "whole").join()
+    seconds, seed = time.monotonic() - begun, random.randrange(2**32)
+    print(f"random seed {seed}")  # shown when the test fails
+    moment, steps, kills = random.Random(seed), [], 0
+    while kills < 20:
+        process = start(tmp_path / "killed")
+        # Anywhere from its first file to some way into its training.
+        process.join(moment.uniform(0, seconds / 3))
+        kills += process.exitcode is None
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+        path = find_checkpoint(tmp_path / "killed")
+        steps.append(read_checkpoint(path)["step"] if path else 0)
+        if process.exitcode == 0:  # it was done before it could be killed: begin again
+            shutil.rmtree(tmp_path / "killed")
+    process = start(tmp_path / "killed")
+    process.join()
+    assert process.exitcode == 0
+    assert len(set(steps)) > 1
+    for name in ("last.pt", "previous.pt", "best.pt"):
+        whole, killed = (read_checkpoint(tmp_path / run / name) for run in ("whole", "killed"))
+        assert same(whole, killed), name
+    whole, killed = (read_csv(tmp_path / run / "losses.csv") for run in ("whole", "killed"))
+    pd.testing.assert_frame_equal(whole.drop(columns="seconds"), killed.drop(columns="seconds"))
+    assert not list((tmp_path / "killed").glob("*.tmp"))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def replace_by_text(path: Path) -> None:
+    path.write_text("not a checkpoint")
+
+
+def replace_by_code(path: Path) -> None:
+    torch.save({"step": Path("what unpickling this would run")}, path)
+
+
+def replace_by_another_model(path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (truncate, "is cut off, or is no checkpoint"),
+        (flip_a_bit, "is damaged (a checksum is wrong)"),
+        (replace_by_text, "is cut off, or is no checkpoint"),
+        (replace_by_code, "holds more than tensors and plain values"),
+        (replace_by_another_model, "is not a checkpoint of this course"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(run, damage, sentence, capsys):
+    run.begin()
+    # last.pt and best.pt may be two names of one file: damage a copy.
+    last = run.folder / "last.pt"
+    content = last.read_bytes()
+    last.unlink()
+    last.write_bytes(content)
+    damage(last)
+    assert find_checkpoint(run.folder) == run.folder / "previous.pt"
+    said = capsys.readouterr().err.splitlines()
+    assert sentence in said[0] and len(said) == 2 and "previous.pt, from step 10" in said[1]
+    run("--resume")
+    assert read_checkpoint(last)["step"] == 20
+
+
+def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
+    run.begin()
+    for name in ("last.pt", "previous.pt", "best.pt"):
+        (run.folder / name).unlink()
+        (run.folder / name).write_text("not a checkpoint")
+    assert "no good checkpoint left" in refused("--resume")
+
+
+def test_a_checkpoint_holds_all_there_is_to_know(run):
+    run.begin()
+    checkpoint = read_checkpoint(run.folder / "best.pt")
+    about = checkpoint["about"]
+    assert checkpoint.keys() >= {"model", "optimizer", "step", "batch_rng", "rng"}
+    assert about["shape"]["n_embd"] == 64 and len(about["vocabulary"]) == 28
+    assert checkpoint["rng"][0]["cpu"].dtype == torch.uint8
+
+
+def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(data, tmp_path):
+    config = TrainingConfig(batch_size=4, max_iters=30, eval_interval=10, learning_rate=0.3)
+    losses = train_at_scale(new_model(), *split(data), config, folder=tmp_path)
+    best = losses.loc[losses.val_loss.idxmin()]
+    assert read_checkpoint(tmp_path / "best.pt")["step"] == best.step
+
+
+@pytest.mark.parametrize("where", ["at once", "half way"])
+def test_on_a_full_disk_the_last_good_checkpoint_stays(data, tmp_path, monkeypatch, where):
+    train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
+    good = read_checkpoint(tmp_path / "last.pt")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail(*args):
+        if where == "half way":
+            args[1].write(b"the first half")
+        raise full
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(BadInput, match="step 20 cannot be written .*No space left.*--resume"):
+        save_checkpoint(tmp_path, good, is_best=True)
+    for name in ("last.pt", "best.pt"):
+        assert same(read_checkpoint(tmp_path / name), good)
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file size limit to set")
+def test_a_write_that_the_system_refuses_keeps_the_last_good_checkpoint(run, tmp_path):
+    run.begin()
+    before = read_checkpoint(run.folder / "last.pt")
+    code = (
+        "import resource, sys, train; resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6));"
+        "train.main()"
+    )
+    words = ["--out", str(run.folder), "--resume", "--max-iters", "40"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(train.__file__).parent)},
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "error: The checkpoint of step 30 cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert same(read_checkpoint(run.folder / "last.pt"), before)
+    run("--resume", "--max-iters", "40")
+    assert read_checkpoint(run.folder / "last.pt")["step"] == 40
+
+
+# The scripts
+
+
+def test_a_run_leaves_losses_in_the_ladders_format_and_says_how_it_went(run):
+    printed = run.begin()
+    losses = read_csv(run.folder / "losses.csv")
+    assert list(losses.columns) == COLUMNS and losses.step.tolist() == [0, 10, 20]
+    about = json.loads((run.folder / "losses.json").read_text())
+    assert about["seeds"] == [1337] and about["hyperparameters"]["max_iters"] == 20
+    assert f"Validation loss {losses.val_loss.iloc[-1]:.4f} at step 20" in printed
+
+
+def test_a_resumed_run_can_be_given_more_steps(run):
+    run.begin()
+    run("--resume", "--max-iters", "30")
+    assert read_csv(run.folder / "losses.csv").step.tolist() == [0, 10, 20, 30]
+
+
+def test_a_sample_streams_the_same_characters_for_the_same_seed(run):
+    run.begin()
+    words = ["--prompt", "the ", "--characters", "40", "--top-k", "5", "--temperature", "0.8"]
+    first, again = (run(*words, script=sample) for _ in range(2))
+    assert first == again and first.startswith("the ") and len(first) == 4 + 40 + 1
+    assert run(*words, "--seed", "1", script=sample) != first
+
+
+def test_a_sample_comes_character_by_character(run):
+    run.begin()
+    command = [sys.executable, sample.__file__, "--run", str(run.folder), "--characters", "100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert len(process.stdout.read(20)) == 20  # while it is still writing
+        assert process.poll() is None
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(timeout=30) == 0
+
+
+def test_the_tokens_are_those_of_the_tokenizer(tmp_path, text_file, text, data, monkeypatch):
+    monkeypatch.setattr(tokens, "read_chunks", lambda path: read_chunks(path, n_chars=100))
+    about = write_tokens(text_file, tmp_path)
+    assert about["n_tokens"] == len(text) and about["text_sha256"] == sha256(text)
+    assert CharTokenizer(text).encode(about["vocabulary"]) == list(range(28))
+    assert torch.equal(as_ids(torch.cat(open_tokens(tmp_path))), data)
+    assert [len(part) for part in open_tokens(tmp_path)] == [len(part) for part in split(data)]
+
+
+def test_tokens_are_written_once(tmp_path, text_file):
+    write_tokens(text_file, tmp_path)
+    before = (tmp_path / "tokens.bin").stat().st_mtime_ns
+    write_tokens(text_file, tmp_path)
+    assert (tmp_path / "tokens.bin").stat().st_mtime_ns == before
+
+
+def test_ids_above_the_int16s_are_read_back(tmp_path):
+    text = "".join(chr(0x10000 + code) for code in range(40_000))
+    path = tmp_path / "many.txt"
+    path.write_text(text, encoding="utf-8")
+    write_tokens(path, tmp_path)
+    assert as_ids(torch.cat(open_tokens(tmp_path))).tolist() == list(range(40_000))
+
+
+def test_more_characters_than_uint16_has_ids_are_refused(tmp_path):
+    path = tmp_path / "many.txt"
+    path.write_text("".join(chr(0x10000 + code) for code in range(70_000)), encoding="utf-8")
+    with pytest.raises(BadInput, match="70,000 distinct characters"):
+        write_tokens(path, tmp_path)
+
+
+# Bad input
+
+
+def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refused, tmp_path):
+    run.begin()
+    other = tmp_path / "other.txt"
+    other.write_text("the quick brown fox jumps over the Dog")
+    said = refused("--resume", "--text", other)
+    assert "'D' at position 35 of the text is not in this run's vocabulary" in said
+    assert run("--resume", "--max-iters", "30")  # nothing was lost
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "way_out"),
+    # The weights alone take 11 GB, a sequence 2.4: five fit, and 480 / 96 = 5.
+    [(3.0, "choose a smaller preset"), (25.0, "set --grad-accum-steps 96")],
+)
+def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
+    refused, monkeypatch, gigabytes, way_out
+):
+    available = namedtuple("memory", "available")(gigabytes * 1e9)
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
+    said = refused("--preset", "gpt2-774m")
+    assert said.endswith(f"more than the {gigabytes} GB that are free here: {way_out}.")
+
+
+def test_a_folder_with_another_run_is_refused(run, refused):
+    run.begin()
+    said = refused("--preset", "cpu", "--seed", "3")
+    assert "holds a run already (preset small, seed 1337)" in said and "--out" in said
+
+
+def test_resume_with_nothing_there_is_refused(refused):
+    assert "holds no run to resume: leave out --resume" in refused("--resume")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ((), "Name what to train with --preset"),
+        (("--preset", "tiny"), "no preset 'tiny'"),
+        (("--preset", "small", "--dtype", "float16"), "float16 needs a CUDA device"),
+        (("--preset", "small", "--batch-size", "16", "--grad-accum-steps", "3"), "multiple of 3"),
+        (("--preset", "small", "--device", "abacus"), "no device 'abacus'"),
+        (("--preset", "small", "--max-iters", "0"), "max_iters is 0"),
+    ],
+)
+def test_flags_that_contradict_each_other_or_the_machine_are_refused(refused, flags, sentence):
+    assert sentence in refused("--device", "cpu", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--preset", "cpu"), "--preset cpu contradicts the run"),
+        (("--seed", "3"), "--seed 3 contradicts the run"),
+        (("--max-iters", "10"), "at step 20 already: --max-iters must be above"),
+    ],
+)
+def test_flags_that_contradict_a_resumed_run_are_refused(run, refused, flags, sentence):
+    run.begin()
+    assert sentence in refused("--resume", *flags)
+
+
+def test_two_processes_cannot_train_in_one_folder(run, refused):
+    run.folder.mkdir()
+    with FileLock(run.folder / ".lock"):
+        assert "Another process is training" in refused(begin=True)
+
+
+# Many processes
+
+
+def torchrun(folder: Path, text_file: Path, *words: str) -> subprocess.Popen:
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
+        *(train.__file__, "--preset", "small", "--text", str(text_file), "--out", str(folder)),
+        *words,
+    ]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+gloo = pytest.mark.skipif(sys.platform == "win32", reason="torchrun wants a Unix here")
+
+
+@gloo
+def test_two_processes_with_half_the_batch_each_give_the_losses_of_one(run, tmp_path, text_file):
+    words = ["--max-iters", "50", "--eval-interval", "5"]
+    with torchrun(tmp_path / "two", text_file, *words) as process:
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    run("--preset", "small", "--text", text_file, *words)
+    one, two = (read_checkpoint(f / "last.pt")["rows"] for f in (run.folder, tmp_path / "two"))
+    assert len(one) == 11
+    for row, other in zip(one, two, strict=True):
+        assert row[:3] == pytest.approx(other[:3], abs=1e-5)
+    names = {path.name for path in (tmp_path / "two").iterdir()}
+    assert names == {path.name for path in run.folder.iterdir()}  # rank 1 wrote nothing
+    assert json.loads((tmp_path / "two" / "losses.json").read_text())["processes"] == 2
+
+
+@gloo
+def test_a_process_that_dies_ends_the_run_with_a_sentence(tmp_path, text_file):
+    folder = tmp_path / "run"
+    with torchrun(folder, text_file, "--max-iters", "1000000") as process:
+        while not (folder / "last.pt").exists():
+            time.sleep(0.1)
+            assert process.poll() is None
+        workers = psutil.Process(process.pid).children()
+        worker = next(w for w in workers if w.environ().get("RANK") == "1")
+        worker.kill()
+        begun = time.monotonic()
+        _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 30
+    assert process.returncode != 0
+    assert "Another process of this run has died, so process 0 of 2 stopped too" in errors
+    assert not any(w.is_running() for w in workers)
+    assert read_checkpoint(folder / "last.pt")
