@@ -6,7 +6,7 @@ READY := .venv/ready
 # Jupyter refuses to start for root, as in a container, unless it is told to.
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test ladder bench figures notebooks clean
+.PHONY: help lab test ladder bench train sample speed gpu figures notebooks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,18 @@ ladder: $(READY) ## train the rungs that are not on record (ARGS="--help" for th
 
 bench: $(READY) ## the lecture's loop against ours, in steps per second
 	@$(BIN)/python helper_scripts/bench_ladder.py $(ARGS)
+
+train: $(READY) ## train a GPT on your own text (ARGS="--preset small --text my.txt")
+	@$(BIN)/python helper_scripts/train.py $(ARGS)
+
+sample: $(READY) ## print what it writes (ARGS="--run runs/small")
+	@$(BIN)/python helper_scripts/sample.py $(ARGS)
+
+speed: $(READY) ## lesson 1's loop against the scaled one, in tokens per second
+	@$(BIN)/python helper_scripts/bench_scaling.py $(ARGS)
+
+gpu: $(READY) ## measure the last rung on a CUDA machine, in nine minutes
+	@$(BIN)/python helper_scripts/measure_gpu.py $(ARGS)
 
 figures: $(READY) ## draw images/ and the README's table from data/losses/
 	$(BIN)/python helper_scripts/plot_loss.py $(ARGS)

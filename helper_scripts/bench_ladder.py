@@ -21,11 +21,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from lessons.batches import get_batch, split
 from lessons.corpus import load_text
-from lessons.errors import exits_cleanly
+from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import RUNGS, Rung, Settings, build_model, find_rungs
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention
 from lessons.tokenizer import CharTokenizer
 from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss, evaluation, full_loss
+
+# The rungs that lesson 1's loop trains.
+LESSON_1 = [rung for rung in RUNGS if isinstance(rung.settings, Settings)]
 
 
 def lecture_model(rung: Rung, vocab_size: int) -> nn.Module:
@@ -126,11 +129,13 @@ def measure(rung: Rung, lecture: bool, threads: int, n_steps: int) -> float:
 @exits_cleanly
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rungs", nargs="+", default=[r.name for r in RUNGS], metavar="RUNG")
+    parser.add_argument("--rungs", nargs="+", default=[r.name for r in LESSON_1], metavar="RUNG")
     parser.add_argument("--steps", type=int, default=100, help="steps timed in each round")
     parser.add_argument("--rounds", type=int, default=3, help="the median of these is shown")
     args = parser.parse_args()
     rungs = find_rungs(args.rungs)
+    if not set(rungs) <= set(LESSON_1):
+        raise BadInput("Rung 8 has a loop of its own: measure it with bench_scaling.py.")
     threads = torch.get_num_threads()
     seconds = dict.fromkeys(("lecture", "one", "two"), 0.0)
     print("steps per second, evaluation counted in; a ratio is against the lecture's way")

@@ -8,7 +8,6 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -83,7 +82,7 @@ def end_with_parent() -> None:
 def measure(task: Task, text: str, device: torch.device) -> pd.DataFrame:
     """Train one seed in a worker process."""
     rung, seed = task
-    bar = tqdm(total=rung.settings.max_iters, unit="step", position=place, leave=False,
+    bar = tqdm(total=rung.max_iters, unit="step", position=place, leave=False,
                desc=f"{rung.title}, seed {seed}")  # fmt: skip
     return run_rung(rung, text, seed, device, bar)[1]
 
@@ -161,10 +160,7 @@ def main() -> None:
     rungs = find_rungs(args.rungs)
     text = load_text(args.text)
     if args.max_iters:
-        rungs = [
-            replace(rung, settings=replace(rung.settings, max_iters=args.max_iters))
-            for rung in rungs
-        ]
+        rungs = [rung.shortened(max_iters=args.max_iters) for rung in rungs]
     records = {rung: Record(args.out, rung, text) for rung in rungs}
     measured_on = machine(device, args.jobs)
     tasks = []

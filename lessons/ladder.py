@@ -1,7 +1,7 @@
 """Plumbing · the rungs: what each one is, and how to run it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -13,11 +13,15 @@ from lessons.batches import split
 from lessons.bigram import BigramLanguageModel
 from lessons.errors import BadInput
 from lessons.feed_forward import FeedForward
+from lessons.gpt import GPT
 from lessons.language_model import LanguageModel
 from lessons.losses import final_losses
 from lessons.multi_head import CausalSelfAttention
 from lessons.normalization import PostNormBlock, PreNormBlock
+from lessons.precision import pick_dtype
+from lessons.presets import PRESETS, Preset
 from lessons.residual import ResidualBlock
+from lessons.scaling import train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.training import train
 
@@ -49,19 +53,31 @@ class Rung:
     title: str  # its name in tables and figures
     lesson: int
     idea: str
-    build: Callable[[Settings, int], nn.Module]
+    build: Callable[[Settings | Preset, int], nn.Module]
     published: float  # final validation loss; see PUBLISHED_SOURCE
-    settings: Settings = Settings()
+    settings: Settings | Preset = Settings()  # a Preset is trained at scale
 
     @property
     def name(self) -> str:
         """Its name on the command line, such as single_head."""
-        return self.title.replace(" ", "_").replace("-", "_")
+        return self.title.lower().replace(" ", "_").replace("-", "_")
 
     @property
     def stem(self) -> str:
         """The name of its files, such as 02_single_head."""
         return f"{self.number:02d}_{self.name}"
+
+    @property
+    def max_iters(self) -> int:
+        """How many steps it is trained for."""
+        return getattr(self.settings, "training", self.settings).max_iters
+
+    def shortened(self, **changes: int) -> "Rung":
+        """The same rung with another max_iters or eval_interval."""
+        if isinstance(self.settings, Settings):
+            return replace(self, settings=replace(self.settings, **changes))
+        training = replace(self.settings.training, **changes)
+        return replace(self, settings=replace(self.settings, training=training))
 
 
 def build_bigram(s: Settings, vocab_size: int) -> nn.Module:
@@ -98,6 +114,10 @@ def build_pre_norm(s: Settings, vocab_size: int) -> nn.Module:
     return LanguageModel(vocab_size, s.n_embd, s.block_size, body, nn.LayerNorm(s.n_embd))
 
 
+def build_gpt(preset: Preset, vocab_size: int) -> nn.Module:
+    return GPT(replace(preset.shape, vocab_size=vocab_size), preset.training.dropout)
+
+
 RUNGS = (
     Rung(1, "bigram", 1, "guess from the last character alone", build_bigram, 2.47,
          Settings(learning_rate=1e-2, max_iters=3000)),
@@ -107,7 +127,12 @@ RUNGS = (
     Rung(5, "residual", 6, "add instead of replace, and go deep", build_residual, 2.20),
     Rung(6, "post-norm", 7, "normalise after each step", build_post_norm, 2.06),
     Rung(7, "pre-norm", 7, "normalise before each step", build_pre_norm, 2.07),
+    Rung(8, "small GPT", 8, "deeper, wider, further back, and trained with care", build_gpt, 1.8243,
+         PRESETS["small"]),
 )  # fmt: skip
+# Its seeds take hours on a CPU: helper_scripts/measure_gpu.py measures it.
+SCALED_UP = Rung(8, "scaled up", 8, "fifty times more weights, on a GPU", build_gpt, 1.4697,
+                 PRESETS["gpu"])  # fmt: skip
 
 
 def find_rungs(names: list[str]) -> list[Rung]:
@@ -133,6 +158,12 @@ def run_rung(
     tokenizer = CharTokenizer(text)
     s, splits = rung.settings, split(torch.tensor(tokenizer.encode(text)))
     model = build_model(rung, tokenizer.vocab_size, seed).to(device)
+    if isinstance(s, Preset):
+        dtype = pick_dtype(device, s.shape.n_embd)
+        losses = train_at_scale(model, *splits, s.training, seed=seed, dtype=dtype,
+                                progress=progress)  # fmt: skip
+        losses.insert(0, "seed", seed)
+        return model, losses
     losses = train(
         model,
         *splits,
@@ -158,6 +189,6 @@ def summary(losses: pd.DataFrame) -> pd.DataFrame:
     table = finals.val_loss.agg(
         seeds="size", val_loss=lambda x: x.mean(skipna=False), sd=lambda x: x.std(skipna=False)
     )
-    table["published"] = table.index.map({rung.stem: rung.published for rung in RUNGS})
+    table["published"] = table.index.map({r.stem: r.published for r in (*RUNGS, SCALED_UP)})
     table["seconds"] = finals.seconds.median()
     return table

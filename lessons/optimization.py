@@ -62,5 +62,5 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Adam
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     # All weights in one kernel, where PyTorch has one for the device.
-    fused = parameters[0].device.type in ("cpu", "cuda", "mps")
+    fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, config.beta2), fused=fused)

@@ -10,12 +10,12 @@ from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lessons.ladder import RUNGS, summary
+from lessons.ladder import RUNGS, SCALED_UP, summary
 
 
 def title_of(stem: str) -> str:
     """The rung's title for the name of a loss file: 02_single_head -> single head."""
-    return next((rung.title for rung in RUNGS if rung.stem == stem), stem)
+    return next((rung.title for rung in (*RUNGS, SCALED_UP) if rung.stem == stem), stem)
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -40,7 +40,7 @@ def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -
     later = losses[losses.step > 0].val_loss
     if len(later):
         ax.set_ylim(later.min() - 0.05, later.max() + 0.15)
-    ax.legend(title=None, frameon=False)
+    ax.legend(title=None, frameon=False, ncols=2)
     sns.despine(ax=ax)
     return ax.figure
 
@@ -54,11 +54,12 @@ def plot_ladder(losses: pd.DataFrame, title: str) -> Figure:
                 label="measured here, mean ± sd over seeds")  # fmt: skip
     if table.published.notna().any():
         ax.plot(x, table.published, "D", mfc="none", color="tab:red", label="published elsewhere")
-    # Below the mark, its spread and the published figure, whichever is lowest.
+    # Below the mark, its spread and the published figure, whichever is lowest; to the left, where
+    # the falling line does not pass.
     lowest = np.fmin(table.val_loss - table.sd.fillna(0.0), table.published)
     for place, loss, foot in zip(x, table.val_loss, lowest, strict=True):
-        ax.annotate(f"{loss:.3f}", (place, foot), textcoords="offset points", xytext=(0, -18),
-                    ha="center")  # fmt: skip
+        ax.annotate(f"{loss:.3f}", (place, foot), textcoords="offset points", xytext=(5, -18),
+                    ha="right")  # fmt: skip
     ax.set_xticks(
         x, [title_of(stem).replace(" ", "\n").replace("-", "-\n") for stem in table.index]
     )

@@ -27,6 +27,7 @@ from lessons.training_state import TrainingState
 
 # To look at a loss, the CPU must wait for the GPU: once in so many steps is enough.
 CHECK_INTERVAL = 10
+EVAL_TOKENS = 2048  # at least so many at once
 
 
 def as_ids(tokens: torch.Tensor) -> torch.Tensor:
@@ -50,6 +51,8 @@ def micro_batch_size(config: TrainingConfig) -> int:
 def shared_full_loss(model: nn.Module, data: torch.Tensor, batch_size: int) -> float:
     """The `full_loss` of `data`, (N,), its windows shared out among the processes."""
     block_size = model.block_size
+    # Small calls cost more than their tokens; what fits with gradients fits without.
+    batch_size = max(batch_size, EVAL_TOKENS // block_size)
     n_windows = -(-(len(data) - 1) // block_size)
     n_mine = -(-n_windows // world_size())
     first = min(rank() * n_mine * block_size, len(data) - 1)
@@ -82,7 +85,7 @@ def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) 
             scaler.scale(loss).backward()
         total += loss.detach()
     scaler.unscale_(state.optimizer)
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip, foreach=True)
     if not scaler.is_enabled():  # a scaler itself leaves out steps with infinite gradients
         total += 0 * norm  # not a number if the norm is none: seen before it can be saved
     scaler.step(state.optimizer)
@@ -119,16 +122,16 @@ def train_at_scale(
     """Train `model` in place; returns the columns step, train_loss, val_loss, seconds.
 
     One row every eval_interval steps and one at the end: val_loss is the full_loss of `val_data`,
-    train_loss that of as many tokens of `train_data`. With a `folder`, each row comes with a
-    checkpoint that also holds `about`; Ctrl-C saves one more and raises Stopped. `resume_from` is
-    such a checkpoint. Raises BadInput for a batch that cannot be shared out, a split that is too
-    short, a loss that is no longer a number, and a folder that cannot be written.
+    train_loss that of a quarter as many tokens of `train_data`. With a `folder`, each row comes
+    with a checkpoint that also holds `about`; Ctrl-C saves one more and raises Stopped.
+    `resume_from` is such a checkpoint. Raises BadInput for a batch that cannot be shared out, a
+    split that is too short, a loss that is no longer a number, and a folder that cannot be written.
     """
     state = TrainingState(model, config, dtype, seed)
     if resume_from is not None:
         state.load_state_dict(resume_from)
-    size, samples = micro_batch_size(config), [train_data[: len(val_data)], val_data]
-    samples = [as_ids(tokens) for tokens in samples]
+    size = micro_batch_size(config)
+    samples = [as_ids(tokens) for tokens in (train_data[: len(val_data) // 4 + 2], val_data)]
     start = time.perf_counter() - state.seconds
     fast = model
     if compile:
@@ -168,7 +171,7 @@ def train_at_scale(
                     check_number(loss, step, config)
                 unseen.clear()
                 rate = (bar.format_dict["rate"] or 0) * config.batch_size * model.block_size
-                bar.set_postfix_str(f"loss={losses[-1]:.3f}, {rate:,.0f} tokens/s")
+                bar.set_postfix_str(f"loss={losses[-1]:.3f}, {rate:,.0f} tokens/s", refresh=False)
             if due and (not state.rows or state.rows[-1][0] < state.step):
                 record()
                 save()

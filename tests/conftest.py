@@ -1,7 +1,5 @@
 """What several tests share: a small text, and rungs short enough to train in a test."""
 
-from dataclasses import replace
-
 import hypothesis
 import pandas as pd
 import pytest
@@ -31,8 +29,7 @@ def data() -> torch.Tensor:
 @pytest.fixture(params=RUNGS, ids=lambda rung: rung.stem)
 def rung(request):
     """Every rung of the ladder in turn, with 20 steps instead of thousands."""
-    settings = replace(request.param.settings, max_iters=20, eval_interval=10)
-    return replace(request.param, settings=settings)
+    return request.param.shortened(max_iters=20, eval_interval=10)
 
 
 def losses_of(rung: Rung, seed: int) -> pd.DataFrame:

@@ -5,13 +5,13 @@ import sys
 import torch
 
 import bench_ladder
-from lessons.ladder import RUNGS, build_model
+from lessons.ladder import build_model
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention
 
 
 def test_the_lecture_model_has_the_same_parameters_in_lists_of_heads():
-    ours = build_model(RUNGS[-1], 65, seed=0)
-    theirs = bench_ladder.lecture_model(RUNGS[-1], 65)
+    ours = build_model(bench_ladder.LESSON_1[-1], 65, seed=0)
+    theirs = bench_ladder.lecture_model(bench_ladder.LESSON_1[-1], 65)
     sizes = [sum(p.numel() for p in model.parameters()) for model in (ours, theirs)]
     assert sizes[0] == sizes[1]
     kinds = {type(module) for module in theirs.modules()}

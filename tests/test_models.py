@@ -86,7 +86,8 @@ def test_one_batch_can_be_overfit(rung):
     x = torch.arange(8)[None]
     y = (x + 1) % 8
     model = build_model(rung, V, seed=0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3 * rung.settings.learning_rate)
+    settings = getattr(rung.settings, "training", rung.settings)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3 * settings.learning_rate)
     for _ in range(500):
         _, loss = model(x, y)
         optimizer.zero_grad()

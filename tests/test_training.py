@@ -47,7 +47,9 @@ def test_training_lowers_the_loss_and_tells_every_evaluation(rung, text):
 def test_the_last_row_is_the_full_loss(rung, text, data):
     model, losses = run_rung(rung, text, seed=0, device=CPU)
     val_data = data[int(0.9 * len(data)) :]
-    assert losses.val_loss.iloc[-1] == full_loss(model, val_data, rung.settings.block_size)
+    full = full_loss(model, val_data, model.block_size)
+    # Rung 8's own loop adds up the same losses in smaller batches.
+    assert losses.val_loss.iloc[-1] == pytest.approx(full, abs=0 if rung.number < 8 else 1e-6)
 
 
 def test_the_model_ends_with_the_mean_of_its_last_weights(data):
@@ -112,11 +114,12 @@ def test_a_text_too_short_in_either_split_is_refused():
 
 def test_a_prompt_longer_than_the_context_is_cropped(rung):
     model = build_model(rung, 27, seed=0)
-    long = torch.arange(20)[None]
+    long = torch.arange(50)[None] % 27
     out = generate(model, long, 5, generator=torch.Generator().manual_seed(0))
-    assert out.shape == (1, 25) and torch.equal(out[:, :20], long)
-    cropped = generate(model, long[:, -8:], 5, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(out[:, 20:], cropped[:, 8:])
+    assert out.shape == (1, 55) and torch.equal(out[:, :50], long)
+    n = model.block_size
+    cropped = generate(model, long[:, -n:], 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(out[:, 50:], cropped[:, n:])
 
 
 def test_an_empty_prompt_is_refused():
