@@ -64,7 +64,7 @@ def plot_ladder(losses: pd.DataFrame, title: str) -> Figure:
         x, [title_of(stem).replace(" ", "\n").replace("-", "-\n") for stem in table.index]
     )
     ax.set(title=title, ylabel="validation loss (nats per character)")
-    ax.margins(x=0.06, y=0.15)
+    ax.margins(x=0.1, y=0.15)
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return figure

@@ -20,10 +20,9 @@ class Preset:
 
 def _gpt2(n_layer: int, n_head: int, n_embd: int) -> Preset:
     shape = GPTConfig(50257, 1024, n_layer, n_head, n_embd, qkv_bias=True, tied=True)
-    # A batch of half a million tokens, in micro-batches that a large GPU holds.
-    training = TrainingConfig(batch_size=480, grad_accum_steps=40, max_iters=20000,
-                              learning_rate=6e-4, warmup_iters=700, beta2=0.95,
-                              eval_interval=500)  # fmt: skip
+    # A batch of half a million tokens: grad_accum_steps cuts it down to what the memory holds.
+    training = TrainingConfig(batch_size=512, max_iters=20000, learning_rate=6e-4,
+                              warmup_iters=700, beta2=0.95)  # fmt: skip
     return Preset(shape, training)
 
 

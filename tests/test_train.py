@@ -433,8 +433,8 @@ def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refu
 
 @pytest.mark.parametrize(
     ("gigabytes", "way_out"),
-    # The weights alone take 11 GB, a sequence 2.4: five fit, and 480 / 96 = 5.
-    [(3.0, "choose a smaller preset"), (25.0, "set --grad-accum-steps 96")],
+    # The weights alone take 11 GB, a sequence 2.5: five would fit, and 512 / 128 = 4 do.
+    [(3.0, "choose a smaller preset"), (25.0, "set --grad-accum-steps 128")],
 )
 def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
     refused, monkeypatch, gigabytes, way_out
