@@ -10,19 +10,22 @@ from lessons.optimization import TrainingConfig
 GB = 1e9
 
 
-def memory_needed(shape: GPTConfig, batch_size: int) -> int:
+def memory_needed(shape: GPTConfig, batch_size: int, dropout: float) -> int:
     """Bytes to train this shape in float32 on `batch_size` sequences at once, about.
 
     Half precision needs somewhat less.
     """
     with torch.device("meta"):  # shapes without numbers: this allocates nothing
         n_parameters = parameter_count(GPT(shape))
-    # Each weight has a gradient and two running means in AdamW.
+    # A float32 number is 4 bytes; each weight has a gradient and two running means in AdamW.
     per_parameter = 4 * 4
-    # What a block keeps of a token for the backward pass, in multiples of C: two inputs, two
-    # norms, q, k, v, the heads' outputs and the four times wider layer. Then the logits, their
-    # softmax and the gradients of both.
-    per_token = 4 * (13 * shape.n_embd * shape.n_layer + 4 * shape.vocab_size)
+    # What a block keeps of a token for the backward pass: inputs and outputs of two norms (4 C),
+    # q, k, v and their sorting by head (6 C), the heads' outputs (2 C), and before and after the
+    # bend, four times as wide (8 C). At the end logits, softmax and their gradients.
+    per_token = 4 * (20 * shape.n_embd * shape.n_layer + 4 * shape.vocab_size)
+    if dropout:
+        # A CPU then keeps the attention weights (T, T): four float32 copies, and what dropped out.
+        per_token += 18 * shape.n_head * shape.block_size * shape.n_layer
     return n_parameters * per_parameter + batch_size * shape.block_size * per_token
 
 
@@ -42,7 +45,7 @@ def check_memory(
     free = memory_free(device)
 
     def needed(batch_size: int) -> int:
-        return memory_needed(shape, batch_size) * on_this_device
+        return memory_needed(shape, batch_size, training.dropout) * on_this_device
 
     missing = needed(training.batch_size // n_shares) - free
     if missing <= 0:

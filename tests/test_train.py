@@ -433,8 +433,8 @@ def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refu
 
 @pytest.mark.parametrize(
     ("gigabytes", "way_out"),
-    # The weights alone take 11 GB, a sequence 2.5: five would fit, and 512 / 128 = 4 do.
-    [(3.0, "choose a smaller preset"), (25.0, "set --grad-accum-steps 128")],
+    # The weights alone take 11 GB, a sequence 3.8: three would fit, and 512 / 256 = 2 do.
+    [(3.0, "choose a smaller preset"), (25.0, "set --grad-accum-steps 256")],
 )
 def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
     refused, monkeypatch, gigabytes, way_out
@@ -443,6 +443,42 @@ def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
     said = refused("--preset", "gpt2-774m")
     assert said.endswith(f"more than the {gigabytes} GB that are free here: {way_out}.")
+
+
+MEASURE_MEMORY = """
+import threading, time, torch
+from dataclasses import replace
+from lessons.gpt import GPT
+from lessons.memory import memory_needed
+from lessons.presets import PRESETS
+from lessons.scaling import train_step
+from lessons.training_state import TrainingState
+
+def own_memory():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+def watch():
+    while True:
+        peaks.append(own_memory())
+        time.sleep(0.005)
+
+peaks, before, preset = [], own_memory(), PRESETS["gpu"]
+config = replace(preset.training, batch_size=16, dropout=DROPOUT)
+state = TrainingState(GPT(preset.shape, DROPOUT), config, torch.float32, seed=0)
+threading.Thread(target=watch, daemon=True).start()
+for _ in range(2):
+    train_step(state.model, state, torch.randint(65, (10_000,)))
+print((max(peaks) - before) / memory_needed(preset.shape, 16, DROPOUT))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_the_memory_that_a_run_is_said_to_need_is_about_what_it_takes(dropout):
+    code = MEASURE_MEMORY.replace("DROPOUT", str(dropout))
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert 0.75 < float(printed) < 1.25
 
 
 def test_a_folder_with_another_run_is_refused(run, refused):
