@@ -29,15 +29,27 @@ from lessons.training_state import TrainingState
 LECTURE_EVALUATIONS = 51  # one each hundred of 5,000 steps, and a last one
 
 
+def synchronized(device: torch.device, work: Callable, times: int = 1) -> float:
+    """Seconds per call, the last thing that a GPU does counted in."""
+
+    def finish() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    finish()
+    return timed(lambda: ([work() for _ in range(times)], finish())) / times
+
+
 class Contestant:
     """A way to train: what a step is, what an evaluation is, and how many of them a run has."""
 
     def __init__(self, step: Callable, evaluate: Callable, evaluations: int):
         self.step, self.evaluate, self.evaluations = step, evaluate, evaluations
 
-    def seconds(self, max_iters: int, step_seconds: float) -> float:
+    def seconds(self, max_iters: int, step_seconds: float, device: torch.device) -> float:
         """What a whole run would take."""
-        return max_iters * step_seconds + self.evaluations * timed(self.evaluate)
+        evaluation_seconds = synchronized(device, self.evaluate)
+        return max_iters * step_seconds + self.evaluations * evaluation_seconds
 
 
 def plain_step(model: nn.Module, batch: Callable, optimizer, device: torch.device) -> Callable:
@@ -132,16 +144,16 @@ def main() -> None:
         n_tokens = preset.training.batch_size * preset.shape.block_size
         measured = {key: [] for key in contestants}
         for contestant in contestants.values():
-            timed(contestant.step, 20)  # warm up
+            synchronized(device, contestant.step, 20)  # warm up
         # Turn about, so that a slow moment of the machine hits all of them alike.
         for _ in range(args.rounds):
             for key, contestant in contestants.items():
-                measured[key].append(timed(contestant.step, args.steps))
+                measured[key].append(synchronized(device, contestant.step, args.steps))
         step = {key: statistics.median(seconds) for key, seconds in measured.items()}
         baseline = step["lesson 1's loop"]
         print(f"\n{name:<20}{'ms a step':>10}{'tokens/s':>10}{'ratio':>7}{'s a run':>10}")
         for key, contestant in contestants.items():
-            whole = contestant.seconds(preset.training.max_iters, step[key])
+            whole = contestant.seconds(preset.training.max_iters, step[key], device)
             print(f"{key:<20}{1e3 * step[key]:>10.2f}{n_tokens / step[key]:>10,.0f}"
                   f"{baseline / step[key]:>6.2f}x{whole:>10.1f}", flush=True)  # fmt: skip
 

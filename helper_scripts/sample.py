@@ -17,8 +17,7 @@ from lessons.tokenizer import CharTokenizer
 
 def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
     """The model of the lowest validation loss in a run's folder, and its tokenizer."""
-    best = folder / "best.pt"
-    path = best if best.exists() else find_checkpoint(folder)
+    path = find_checkpoint(folder, names=("best.pt", "last.pt", "previous.pt"))
     if path is None:
         raise BadInput(f"{folder} holds no checkpoint: train one with helper_scripts/train.py.")
     checkpoint = read_checkpoint(path)
@@ -45,6 +44,7 @@ def main() -> None:
         args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
     idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long, device=device)  # (1, T)
     generator = torch.Generator(device).manual_seed(args.seed)
+    generate(model, idx, 0, args.temperature, args.top_k)  # refuses bad settings before we begin
     try:
         print(args.prompt, end="", flush=True)
         for _ in range(args.characters):

@@ -10,6 +10,8 @@ import pickle
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,46 +19,61 @@ import torch
 from lessons.corpus import whole_file
 from lessons.errors import BadInput
 
-KEYS = {"step", "rows", "model", "optimizer", "scaler", "batch_rng", "rng", "about"}
+KEYS = {"step", "rows", "seconds", "model", "optimizer", "scaler", "batch_rng", "rng", "about"}
+SAME_RUN = ("shape", "vocabulary", "seeds")  # what checkpoints of one run have in common
+RESUME_ORDER = ("last.pt", "previous.pt", "best.pt")
+
+
+@contextmanager
+def room_in(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with writing in this block, as on a full disk, into a BadInput."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # torch.save hides the system's own error behind one of its own.
+        causes = (error, error.__cause__, error.__context__)
+        reasons = (getattr(cause, "strerror", None) for cause in causes)
+        reason = next(filter(None, reasons), None) or str(error).splitlines()[0]
+        raise BadInput(
+            f"{folder} cannot be written ({reason}): make room, then go on from the last good "
+            "checkpoint with --resume."
+        ) from None
 
 
 def save_checkpoint(folder: Path, checkpoint: dict, is_best: bool) -> None:
     """Write `checkpoint` as last.pt, and as best.pt too if it is; the old last.pt is kept.
 
-    A kill at any moment leaves a good last.pt. Raises BadInput if the checkpoint cannot be
-    written, as on a full disk; what was there before is then still there.
+    A kill at any moment leaves a good last.pt, and so does an error, such as a full disk's.
     """
     last, best = folder / "last.pt", folder / "best.pt"
-    try:
-        if last.exists():
-            _link(last, folder / "previous.pt")
-        with whole_file(best if is_best else last) as file:
-            torch.save(checkpoint, file)
-        if is_best:
-            _link(best, last)
-    except (OSError, RuntimeError) as error:  # torch.save hides the one in the other
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise BadInput(
-            f"The checkpoint of step {checkpoint['step']} cannot be written to {folder} "
-            f"({reason}): make room, then go on from the last good one with --resume."
-        ) from None
+    if last.exists():
+        link(last, folder / "previous.pt")
+    with whole_file(best if is_best else last) as file:
+        torch.save(checkpoint, file)
+    if is_best:
+        link(best, last)
 
 
-def find_checkpoint(folder: Path) -> Path | None:
-    """The newest good checkpoint in `folder`; a damaged one is named on stderr and passed over.
+def find_checkpoint(
+    folder: Path, about: dict | None = None, names: tuple[str, ...] = RESUME_ORDER
+) -> Path | None:
+    """The first good checkpoint of these names; a bad one is told on stderr and passed over.
 
-    None if there is none at all; raises BadInput if all of them are damaged.
+    With `about`, what a run is, a checkpoint of another run is bad too. None if there is no
+    file at all; raises BadInput if there are only bad ones.
     """
-    paths = [folder / name for name in ("last.pt", "previous.pt", "best.pt")]
-    present = [path for path in paths if path.exists()]
+    present = [folder / name for name in names if (folder / name).exists()]
     for path in present:
         try:
-            step = read_checkpoint(path)["step"]
+            checkpoint = read_checkpoint(path)
+            for key in SAME_RUN if about else ():
+                if checkpoint["about"][key] != about[key]:
+                    raise BadInput(f"{path} is of another run ({key} differs): it cannot be used.")
         except BadInput as error:
             print(error, file=sys.stderr)
             continue
         if path != present[0]:
-            print(f"Using {path}, from step {step}.", file=sys.stderr)
+            print(f"Using {path}, from step {checkpoint['step']}.", file=sys.stderr)
         return path
     if present:
         raise BadInput(f"{folder} has no good checkpoint left: begin again with another --out.")
@@ -69,11 +86,11 @@ def read_checkpoint(path: Path) -> dict:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()  # torch.load itself does not compare checksums
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, EOFError):
+    except zipfile.BadZipFile:
         raise BadInput(f"{path} is cut off, or is no checkpoint: it cannot be used.") from None
     except pickle.UnpicklingError:
         raise BadInput(f"{path} holds more than tensors and plain values: not loaded.") from None
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # damage shows in many ways
         raise BadInput(f"{path} cannot be read ({type(error).__name__}).") from None
     if damaged:
         raise BadInput(f"{path} is damaged (a checksum is wrong): it cannot be used.")
@@ -82,12 +99,15 @@ def read_checkpoint(path: Path) -> dict:
     return checkpoint
 
 
-def _link(source: Path, target: Path) -> None:
-    """A second name for the same file; a copy where the file system knows no second names."""
-    temporary = target.with_name(target.name + ".tmp")
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, instead of what had it; a copy where that cannot be."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         os.link(source, temporary)
     except OSError:
-        shutil.copyfile(source, temporary)
+        with open(source, "rb") as old, whole_file(target) as new:
+            shutil.copyfileobj(old, new)
+        return
     os.replace(temporary, target)
+    temporary.unlink(missing_ok=True)  # still there if both were names of one file already

@@ -4,6 +4,7 @@ torchrun starts them; with a single process every function here is the identity.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -44,22 +45,29 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
                 "give --nproc_per_node a smaller number."
             )
         torch.cuda.set_device(device)
-    # Gradients of a GPU go through NCCL; everything small goes through gloo, on the CPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
+        # Gradients of a GPU go through NCCL; everything small goes through gloo, on the CPU.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
         yield device
     except (dist.DistError, RuntimeError) as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
+            place = f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}"
             raise BadInput(
-                f"Another process of this run has died, so process {rank()} of {world_size()} "
-                "stopped too: start the run again with --resume."
+                f"Another process of this run has died or cannot be reached, so {place} stopped "
+                "too: start the run again with --resume."
             ) from None
+        raise
+    except BaseException:
+        dist.destroy_process_group()
         raise
     dist.destroy_process_group()
 
 
 def first_on_main(work: Callable[[], Result]) -> Result:
-    """Let rank 0 do `work` and hand its result to all; a BadInput there is raised in all."""
+    """Let rank 0 do `work` and hand its result to all.
+
+    A BadInput there is told once, by rank 0, and ends all of them with status 2.
+    """
     if world_size() == 1:
         return work()
     result: list = [None]
@@ -67,10 +75,11 @@ def first_on_main(work: Callable[[], Result]) -> Result:
         try:
             result = [work()]
         except BadInput as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
             result = [error]
     dist.broadcast_object_list(result, device=CPU)
     if isinstance(result[0], BadInput):
-        raise result[0]
+        sys.exit(2)
     return result[0]
 
 

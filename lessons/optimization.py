@@ -46,7 +46,8 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """
     if step < config.warmup_iters:
         return config.learning_rate * (step + 1) / config.warmup_iters
-    progress = (step - config.warmup_iters) / (config.max_iters - config.warmup_iters)  # 0 to 1
+    n_later = max(config.max_iters - config.warmup_iters, 1)
+    progress = (step - config.warmup_iters) / n_later  # 0 to 1
     height = (1 + math.cos(math.pi * progress)) / 2  # 1 to 0
     return config.learning_rate * (0.1 + 0.9 * height)
 

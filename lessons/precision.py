@@ -4,14 +4,12 @@ Shapes: B batch, T time (positions), nh heads, hs head size.
 """
 
 import sys
-from contextlib import ExitStack
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from lessons.errors import BadInput
-from lessons.training import evaluation
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -33,7 +31,7 @@ def pick_dtype(device: torch.device, n_embd: int, name: str = "auto") -> torch.d
         native = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if native else torch.float16
     # On CPUs with bfloat16 units narrow models lose more to the casts than they win.
-    native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if native and n_embd >= 128 else torch.float32
 
 
@@ -49,26 +47,29 @@ def causal_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float
 ) -> torch.Tensor:
     """scaled_dot_product_attention with the causal mask: three (B, nh, T, hs) -> (B, nh, T, hs)."""
-    with ExitStack() as stack:
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-            # PyTorch's CPU kernel is several times slower backward in bfloat16 than in float32.
-            stack.enter_context(torch.autocast("cpu", enabled=False))
-            q, k, v = q.float(), k.float(), v.float()
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        # PyTorch's CPU kernel is several times slower backward in bfloat16 than in float32.
+        with torch.autocast("cpu", enabled=False):
+            return causal_attention(q.float(), k.float(), v.float(), dropout)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
 
 
-def compiled(model: nn.Module, idx: torch.Tensor) -> nn.Module:
-    """torch.compile(model), tried on `idx`, (B, T); where that fails, the model itself.
+def compiled(model: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> nn.Module:
+    """torch.compile(model), tried on a step with `idx`, (B, T); where that fails, the model itself.
 
     The reason is told on stderr: most often there is no C++ compiler.
     """
     fast = torch.compile(model)
     try:
-        with evaluation(model):
-            fast(idx, idx)
+        with torch.random.fork_rng():  # the trial must not change what dropout does later
+            with autocast(idx.device, dtype):
+                _, loss = fast(idx, idx)
+            loss.backward()
     except Exception as error:  # what goes wrong depends on the machine's compilers
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         print(f"Not compiled, which is slower but gives the same losses ({reason}).",
               file=sys.stderr)  # fmt: skip
         return model
+    finally:
+        model.zero_grad()
     return fast

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from lessons.batches import get_batch
-from lessons.checkpoints import save_checkpoint
+from lessons.checkpoints import read_checkpoint, room_in, save_checkpoint
 from lessons.distributed import any_process, my_share, rank, weighted_mean, world_size
 from lessons.errors import BadInput, Stopped
 from lessons.interrupts import stop_requests
@@ -70,9 +70,14 @@ def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) 
     config, scaler = state.config, state.scaler
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate_at(state.step, config)
-    # Every process draws the same batch: how many there are changes nothing.
+    # Every process draws the same batch: how many there are changes nothing but dropout.
     batch = get_batch(train_data, config.batch_size, state.model.block_size, state.batch_rng)
-    xb, yb = (as_ids(my_share(ids)).to(state.device) for ids in batch)  # each (B, T)
+    xb, yb = (as_ids(my_share(ids)) for ids in batch)  # each (B, T)
+    if state.device.type == "cuda":
+        # From pinned memory the GPU fetches them by itself, while the CPU goes on.
+        xb, yb = (ids.pin_memory().to(state.device, non_blocking=True) for ids in (xb, yb))
+    else:
+        xb, yb = xb.to(state.device), yb.to(state.device)
     total = torch.zeros((), device=state.device)
     micro_batches = zip(*(ids.chunk(config.grad_accum_steps) for ids in (xb, yb)), strict=True)
     for i, (x, y) in enumerate(micro_batches, 1):
@@ -85,7 +90,7 @@ def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) 
             scaler.scale(loss).backward()
         total += loss.detach()
     scaler.unscale_(state.optimizer)
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip, foreach=True)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
     if not scaler.is_enabled():  # a scaler itself leaves out steps with infinite gradients
         total += 0 * norm  # not a number if the norm is none: seen before it can be saved
     scaler.step(state.optimizer)
@@ -116,7 +121,7 @@ def train_at_scale(
     compile: bool = False,
     folder: Path | None = None,
     about: dict | None = None,
-    resume_from: dict | None = None,
+    resume_from: Path | None = None,
     progress: tqdm | None = None,
 ) -> pd.DataFrame:
     """Train `model` in place; returns the columns step, train_loss, val_loss, seconds.
@@ -124,19 +129,19 @@ def train_at_scale(
     One row every eval_interval steps and one at the end: val_loss is the full_loss of `val_data`,
     train_loss that of a quarter as many tokens of `train_data`. With a `folder`, each row comes
     with a checkpoint that also holds `about`; Ctrl-C saves one more and raises Stopped.
-    `resume_from` is such a checkpoint. Raises BadInput for a batch that cannot be shared out, a
-    split that is too short, a loss that is no longer a number, and a folder that cannot be written.
+    `resume_from` is the file of such a checkpoint. Raises BadInput for a batch that cannot be
+    shared out, a split that is too short, a loss that is no longer a number, and a full disk.
     """
     state = TrainingState(model, config, dtype, seed)
     if resume_from is not None:
-        state.load_state_dict(resume_from)
+        state.load_state_dict(read_checkpoint(resume_from))
     size = micro_batch_size(config)
     samples = [as_ids(tokens) for tokens in (train_data[: len(val_data) // 4 + 2], val_data)]
     start = time.perf_counter() - state.seconds
     fast = model
     if compile:
         example = samples[1][: model.block_size].repeat(size, 1)  # (B, T)
-        fast = compiled(model, example.to(state.device))
+        fast = compiled(model, example.to(state.device), dtype)
     if world_size() > 1:
         fast = DistributedDataParallel(fast)
     bar = progress
@@ -156,8 +161,10 @@ def train_at_scale(
         if folder and rank() == 0:
             step, _, val_loss, _ = state.rows[-1]
             is_best = step == state.step and val_loss == min(row[2] for row in state.rows)
-            save_checkpoint(folder, checkpoint, is_best)
-            write_csv(folder / "losses.csv", state.losses().assign(seed=seed)[COLUMNS])
+            with room_in(folder):
+                # The CSV first: should a kill come between them, its last row is measured again.
+                write_csv(folder / "losses.csv", state.losses().assign(seed=seed)[COLUMNS])
+                save_checkpoint(folder, checkpoint, is_best)
 
     unseen: list[torch.Tensor] = []  # losses that nobody has looked at
     with bar, stop_requests() if folder else nullcontext(bool) as stop_requested:

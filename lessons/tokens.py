@@ -12,18 +12,21 @@ import numpy as np
 import torch
 
 from lessons.corpus import load_text, read_chunks, whole_file, write_whole
-from lessons.errors import BadInput
+from lessons.errors import BadInput, check_length
 
 N_CODES = 0x110000  # how many characters Unicode has room for
 MAX_VAL_TOKENS = 1_000_000  # enough to tell a loss to two or three decimals
 
 
-def write_tokens(text: str | Path | None, folder: Path, vocabulary: str | None = None) -> dict:
+def write_tokens(
+    text: str | Path | None, folder: Path, block_size: int, vocabulary: str | None = None
+) -> dict:
     """Tokenize the file `text`, or Tiny Shakespeare, into `folder`, unless it is there already.
 
     Returns what tokens.json says: vocabulary, n_tokens and text_sha256. A `vocabulary` is that
-    of a run that goes on. Raises BadInput for a character outside it, for a file that cannot be
-    read, and for more than 65,536 distinct characters.
+    of a run that goes on. Raises BadInput, before anything is written, for a character outside
+    it, a text that is too short for block_size, a file that cannot be read, and more than 65,536
+    distinct characters.
     """
     chunks = _chunks(text)
     seen, digest, n_tokens = np.zeros(N_CODES, dtype=bool), sha256(), 0
@@ -39,9 +42,10 @@ def write_tokens(text: str | Path | None, folder: Path, vocabulary: str | None =
     if len(vocabulary) > 2**16:
         raise BadInput(f"The text has {len(vocabulary):,} distinct characters, but uint16 ids "
                        "tell only 65,536 apart: remove the rarest ones.")  # fmt: skip
+    check_length(range(n_validation(n_tokens)), block_size)
     about = {"vocabulary": vocabulary, "n_tokens": n_tokens, "text_sha256": digest.hexdigest()}
     described = folder / "tokens.json"
-    if described.exists() and json.loads(described.read_text()) == about:
+    if described_tokens(folder) == about and _size(folder) == 2 * n_tokens:
         return about
     # In this order a kill at any moment never leaves a description beside other tokens.
     described.unlink(missing_ok=True)
@@ -50,32 +54,49 @@ def write_tokens(text: str | Path | None, folder: Path, vocabulary: str | None =
     try:
         with whole_file(folder / "tokens.bin") as file:
             for chunk in chunks():
-                ids[_codes(chunk)].tofile(file)
+                file.write(ids[_codes(chunk)].tobytes())
         write_whole(described, json.dumps(about, indent=2).encode())
     except OSError as error:
         raise BadInput(
-            f"The tokens cannot be written to {folder} ({error.strerror}): they need "
+            f"The tokens cannot be written to {folder} ({error.strerror or error}): they need "
             f"{2 * n_tokens / 1e9:.2f} GB; make room, or name another folder with --out."
         ) from None
     return about
 
 
-def open_tokens(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """The training tokens, (N_train,), which stay in the file, and the validation tokens.
+def n_validation(n_tokens: int) -> int:
+    """How many tokens are kept for validation: the last tenth, but at most MAX_VAL_TOKENS."""
+    return min(n_tokens - int(0.9 * n_tokens), MAX_VAL_TOKENS)
 
-    As in `split` the last tenth is for validation, but at most MAX_VAL_TOKENS.
+
+def open_tokens(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """The training tokens, (N_train,), and the validation tokens, (N_val,); both stay in the file.
+
+    Raises BadInput if the file is not what tokens.json says.
     """
-    try:
-        tokens = np.memmap(folder / "tokens.bin", dtype=np.int16, mode="c")
-    except OSError as error:
-        raise BadInput(
-            f"{folder / 'tokens.bin'} cannot be read ({error.strerror}): give the text with --text."
-        ) from None
+    about = described_tokens(folder)
+    if not about or _size(folder) != 2 * about["n_tokens"]:
+        raise BadInput(f"{folder} has lost its tokens: give the run's text again with --text.")
+    tokens = np.memmap(folder / "tokens.bin", dtype=np.int16, mode="c")
     # PyTorch can do little with uint16, so it gets the same bytes as int16: see `as_ids`.
     # Mode "c" lets it believe that it may write; the file is never changed.
     tokens = torch.from_numpy(tokens)
-    n_val = min(len(tokens) - int(0.9 * len(tokens)), MAX_VAL_TOKENS)
+    n_val = n_validation(len(tokens))
     return tokens[:-n_val], tokens[-n_val:]
+
+
+def described_tokens(folder: Path) -> dict:
+    """What tokens.json says, or nothing if it is not there or makes no sense."""
+    try:
+        about = json.loads((folder / "tokens.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) and "n_tokens" in about else {}
+
+
+def _size(folder: Path) -> int:
+    path = folder / "tokens.bin"
+    return path.stat().st_size if path.exists() else 0
 
 
 def _chunks(text: str | Path | None) -> Callable[[], Iterable[str]]:

@@ -44,8 +44,10 @@ class TrainingState:
 
     def load_state_dict(self, saved: dict) -> None:
         """Go back to what `state_dict` returned."""
-        for name in ("model", "optimizer", "scaler"):
-            getattr(self, name).load_state_dict(saved[name])
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if saved["scaler"]:  # empty if the run was not in float16 then
+            self.scaler.load_state_dict(saved["scaler"])
         self.batch_rng.set_state(saved["batch_rng"])
         # A process more than there were then keeps the dropout that it started with.
         if rank() < len(saved["rng"]):

@@ -45,6 +45,14 @@ def parameters_of(preset: str) -> int:
         return parameter_count(GPT(PRESETS[preset].shape))
 
 
+@pytest.mark.parametrize("n_processes", [1, 2, 4, 8])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_presets_batch_can_be_shared_by_the_usual_numbers_of_processes(preset, n_processes):
+    if preset == "cpu" and n_processes == 8:
+        pytest.skip("12 sequences are for a laptop")
+    assert PRESETS[preset].training.batch_size % n_processes == 0
+
+
 @pytest.mark.parametrize("preset", GPT2_PARAMETERS)
 def test_the_gpt2_shapes_have_as_many_parameters_as_gpt2(preset):
     assert parameters_of(preset) == GPT2_PARAMETERS[preset]
@@ -156,6 +164,11 @@ def test_the_learning_rate_climbs_to_its_peak_and_ends_at_a_tenth():
     assert rates[550] == pytest.approx(0.275)
 
 
+def test_a_run_as_short_as_its_warm_up_has_a_learning_rate_at_its_end():
+    config = TrainingConfig(batch_size=4, max_iters=100, warmup_iters=100)
+    assert learning_rate_at(100, config) == config.learning_rate
+
+
 @pytest.mark.parametrize(
     "wrong", [{"batch_size": 0}, {"max_iters": -5}, {"dropout": 1.0}, {"learning_rate": math.nan}]
 )
@@ -211,11 +224,34 @@ def test_older_gpus_get_float16_and_newer_ones_bfloat16(monkeypatch, capability,
     assert pick_dtype(torch.device("cuda"), 64) == dtype
 
 
+def test_what_compiles_is_tried_on_a_whole_step_and_leaves_no_trace(monkeypatch):
+    model, idx = GPT(TINY, dropout=0.5), torch.zeros(1, 8, dtype=torch.long)
+
+    class Fails(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, loss):
+            return loss.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise RuntimeError("backward cannot be compiled")
+
+    monkeypatch.setattr(
+        torch, "compile", lambda model: lambda x, y: (None, Fails.apply(model(x, y)[1]))
+    )
+    before = torch.get_rng_state()
+    assert compiled(model, idx, torch.float32) is model
+    monkeypatch.setattr(torch, "compile", lambda model: model.forward)
+    assert compiled(model, idx, torch.float32) == model.forward
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_without_a_compiler_the_model_itself_trains(model, monkeypatch, capsys):
     def no_compiler(*args):
         raise RuntimeError("no C++ compiler\nand much more")
 
     monkeypatch.setattr(torch, "compile", lambda model: no_compiler)
-    assert compiled(model, torch.zeros(1, 8, dtype=torch.long)) is model
+    assert compiled(model, torch.zeros(1, 8, dtype=torch.long), torch.float32) is model
     said = capsys.readouterr().err
     assert said.startswith("Not compiled") and "no C++ compiler" in said and said.count("\n") == 1

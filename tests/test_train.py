@@ -24,7 +24,7 @@ import sample
 import train
 from lessons import memory, tokens
 from lessons.batches import split
-from lessons.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
+from lessons.checkpoints import find_checkpoint, read_checkpoint, room_in, save_checkpoint
 from lessons.corpus import read_chunks, sha256
 from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
@@ -34,6 +34,7 @@ from lessons.scaling import as_ids, shared_full_loss, train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.tokens import open_tokens, write_tokens
 from lessons.training import full_loss
+from lessons.training_state import TrainingState
 
 TINY = GPTConfig(vocab_size=28, block_size=8, n_layer=1, n_head=2, n_embd=16)
 FEW = TrainingConfig(batch_size=4, max_iters=20, eval_interval=10, warmup_iters=5)
@@ -139,11 +140,15 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
 ):
     config = TrainingConfig(batch_size=4, max_iters=100, eval_interval=10, warmup_iters=5)
     train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
-    good, broken = (read_checkpoint(tmp_path / "last.pt") for _ in range(2))
+    good = read_checkpoint(tmp_path / "last.pt")
+    broken = read_checkpoint(tmp_path / "last.pt")
     model = new_model()
     broken["model"]["lm_head.bias"] = torch.full((28,), torch.inf)
+    torch.save(broken, tmp_path / "broken.pt")
     with pytest.raises(BadInput, match=r"loss became nan at step 20, .* learning rate of 0.00"):
-        train_at_scale(model, *split(data), config, folder=tmp_path, resume_from=broken)
+        train_at_scale(
+            model, *split(data), config, folder=tmp_path, resume_from=tmp_path / "broken.pt"
+        )
     assert same(read_checkpoint(tmp_path / "last.pt"), good)
 
 
@@ -177,7 +182,11 @@ def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(
     stopped = read_checkpoint(tmp_path / "b" / "last.pt")
     assert stopped["step"] == 13
     resumed = train_at_scale(
-        new_model(0.2), *split(data), FEW, folder=tmp_path / "b", resume_from=stopped
+        new_model(0.2),
+        *split(data),
+        FEW,
+        folder=tmp_path / "b",
+        resume_from=tmp_path / "b" / "last.pt",
     )
     a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in "ab")
     assert same(a, b)
@@ -192,6 +201,7 @@ def run_train(words: list[str]) -> None:
         train.main()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
 def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
     tmp_path, text_file, monkeypatch
 ):
@@ -275,17 +285,51 @@ def replace_by_another_model(path: Path) -> None:
 )
 def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(run, damage, sentence, capsys):
     run.begin()
-    # last.pt and best.pt may be two names of one file: damage a copy.
     last = run.folder / "last.pt"
-    content = last.read_bytes()
-    last.unlink()
-    last.write_bytes(content)
-    damage(last)
+    damage(last)  # and with it best.pt, another name of the same file
     assert find_checkpoint(run.folder) == run.folder / "previous.pt"
     said = capsys.readouterr().err.splitlines()
     assert sentence in said[0] and len(said) == 2 and "previous.pt, from step 10" in said[1]
     run("--resume")
     assert read_checkpoint(last)["step"] == 20
+
+
+def test_a_full_disk_after_a_damaged_checkpoint_does_not_take_the_last_good_one(run, refused):
+    run.begin()
+    truncate(run.folder / "last.pt")
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        assert "No space left" in refused("--resume")
+    assert read_checkpoint(find_checkpoint(run.folder))["step"] == 10
+
+
+def test_a_checkpoint_of_another_run_is_passed_over(run, tmp_path, text_file, capsys):
+    run.begin()
+    run("--preset", "cpu", "--text", text_file, "--max-iters", 1, out=tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "last.pt", run.folder / "last.pt")
+    run("--resume")
+    assert read_checkpoint(run.folder / "last.pt")["about"]["preset"] == "small"
+
+
+def test_a_float32_run_can_go_on_in_float16(data):
+    """As when a run begun on a laptop moves to an older GPU."""
+    config = TrainingConfig(batch_size=4, max_iters=20)
+    saved = TrainingState(new_model(), config, torch.float32, seed=0).state_dict()
+    state = TrainingState(new_model(), config, torch.float16, seed=0)
+    state.load_state_dict(saved)
+    assert state.scaler.is_enabled() and not saved["scaler"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(run):
+    run.folder.mkdir()
+    ours, theirs = run.folder / ".last.pt.123.tmp", run.folder / ".notes.txt.123.tmp"
+    ours.touch(), theirs.touch()
+    run.begin()
+    assert theirs.exists() and not ours.exists()
 
 
 def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
@@ -324,7 +368,10 @@ def test_on_a_full_disk_the_last_good_checkpoint_stays(data, tmp_path, monkeypat
         raise full
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(BadInput, match="step 20 cannot be written .*No space left.*--resume"):
+    with (
+        pytest.raises(BadInput, match="cannot be written .No space left.*--resume"),
+        room_in(tmp_path),
+    ):
         save_checkpoint(tmp_path, good, is_best=True)
     for name in ("last.pt", "best.pt"):
         assert same(read_checkpoint(tmp_path / name), good)
@@ -345,7 +392,7 @@ def test_a_write_that_the_system_refuses_keeps_the_last_good_checkpoint(run, tmp
         env=os.environ | {"PYTHONPATH": str(Path(train.__file__).parent)},
     )  # fmt: skip
     assert result.returncode == 2
-    assert "error: The checkpoint of step 30 cannot be written" in result.stderr
+    assert "cannot be written (File too large): make room" in result.stderr
     assert "Traceback" not in result.stderr
     assert same(read_checkpoint(run.folder / "last.pt"), before)
     run("--resume", "--max-iters", "40")
@@ -390,7 +437,7 @@ def test_a_sample_comes_character_by_character(run):
 
 def test_the_tokens_are_those_of_the_tokenizer(tmp_path, text_file, text, data, monkeypatch):
     monkeypatch.setattr(tokens, "read_chunks", lambda path: read_chunks(path, n_chars=100))
-    about = write_tokens(text_file, tmp_path)
+    about = write_tokens(text_file, tmp_path, 8)
     assert about["n_tokens"] == len(text) and about["text_sha256"] == sha256(text)
     assert CharTokenizer(text).encode(about["vocabulary"]) == list(range(28))
     assert torch.equal(as_ids(torch.cat(open_tokens(tmp_path))), data)
@@ -398,9 +445,9 @@ def test_the_tokens_are_those_of_the_tokenizer(tmp_path, text_file, text, data, 
 
 
 def test_tokens_are_written_once(tmp_path, text_file):
-    write_tokens(text_file, tmp_path)
+    write_tokens(text_file, tmp_path, 8)
     before = (tmp_path / "tokens.bin").stat().st_mtime_ns
-    write_tokens(text_file, tmp_path)
+    write_tokens(text_file, tmp_path, 8)
     assert (tmp_path / "tokens.bin").stat().st_mtime_ns == before
 
 
@@ -408,7 +455,7 @@ def test_ids_above_the_int16s_are_read_back(tmp_path):
     text = "".join(chr(0x10000 + code) for code in range(40_000))
     path = tmp_path / "many.txt"
     path.write_text(text, encoding="utf-8")
-    write_tokens(path, tmp_path)
+    write_tokens(path, tmp_path, 8)
     assert as_ids(torch.cat(open_tokens(tmp_path))).tolist() == list(range(40_000))
 
 
@@ -416,7 +463,7 @@ def test_more_characters_than_uint16_has_ids_are_refused(tmp_path):
     path = tmp_path / "many.txt"
     path.write_text("".join(chr(0x10000 + code) for code in range(70_000)), encoding="utf-8")
     with pytest.raises(BadInput, match="70,000 distinct characters"):
-        write_tokens(path, tmp_path)
+        write_tokens(path, tmp_path, 8)
 
 
 # Bad input
@@ -429,6 +476,47 @@ def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refu
     said = refused("--resume", "--text", other)
     assert "'D' at position 35 of the text is not in this run's vocabulary" in said
     assert run("--resume", "--max-iters", "30")  # nothing was lost
+
+
+def test_a_refused_resume_leaves_the_tokens_as_they_were(run, refused, tmp_path, text):
+    run.begin()
+    before = (run.folder / "tokens.bin").read_bytes()
+    other = tmp_path / "other.txt"
+    other.write_text(text[::-1])
+    refused("--resume", "--text", other, "--max-iters", "5")
+    assert (run.folder / "tokens.bin").read_bytes() == before
+
+
+def test_lost_tokens_are_asked_for_and_taken(run, refused, text_file):
+    run.begin()
+    for damage in (truncate, Path.unlink):
+        damage(run.folder / "tokens.bin")
+        assert "give the run's text again with --text" in refused("--resume")
+        run("--resume", "--text", text_file)
+
+
+def test_a_text_that_is_too_short_is_refused_and_a_longer_one_then_taken(run, refused, tmp_path):
+    short = tmp_path / "short.txt"
+    short.write_text("hello world")
+    said = refused("--preset", "small", "--text", short)
+    assert "A context of 32 needs at least 33 tokens in each split" in said
+    run.begin()
+
+
+@pytest.mark.parametrize("content", ["{}", "not JSON", '{"shape": {"n_layer": 1}}', "[]"])
+def test_a_folder_whose_description_is_foreign_is_refused(run, refused, content):
+    run.folder.mkdir()
+    (run.folder / "losses.json").write_text(content)
+    assert "does not describe a run of this script" in refused("--resume")
+    assert (run.folder / "losses.json").read_text() == content
+
+
+def test_a_full_memory_is_told_in_one_sentence(refused, monkeypatch):
+    def fail(*args, **more):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte")
+
+    monkeypatch.setattr(train, "train_at_scale", fail)
+    assert "memory of this cpu is full: raise --grad-accum-steps" in refused(begin=True)
 
 
 @pytest.mark.parametrize(
@@ -500,6 +588,8 @@ def test_resume_with_nothing_there_is_refused(refused):
         (("--preset", "small", "--batch-size", "16", "--grad-accum-steps", "3"), "multiple of 3"),
         (("--preset", "small", "--device", "abacus"), "no device 'abacus'"),
         (("--preset", "small", "--max-iters", "0"), "max_iters is 0"),
+        (("--preset", "small", "--seed", "-1"), "--seed -1 is not a number from 0"),
+        (("--resume",), "holds no run to resume"),
     ],
 )
 def test_flags_that_contradict_each_other_or_the_machine_are_refused(refused, flags, sentence):
@@ -511,7 +601,7 @@ def test_flags_that_contradict_each_other_or_the_machine_are_refused(refused, fl
     [
         (("--preset", "cpu"), "--preset cpu contradicts the run"),
         (("--seed", "3"), "--seed 3 contradicts the run"),
-        (("--max-iters", "10"), "at step 20 already: --max-iters must be above"),
+        (("--max-iters", "10"), "at step 20 already: --max-iters cannot be below"),
     ],
 )
 def test_flags_that_contradict_a_resumed_run_are_refused(run, refused, flags, sentence):
@@ -560,9 +650,10 @@ def test_two_processes_with_half_the_batch_each_give_the_losses_of_one(run, tmp_
 def test_a_process_that_dies_ends_the_run_with_a_sentence(tmp_path, text_file):
     folder = tmp_path / "run"
     with torchrun(folder, text_file, "--max-iters", "1000000") as process:
+        begun = time.monotonic()
         while not (folder / "last.pt").exists():
             time.sleep(0.1)
-            assert process.poll() is None
+            assert process.poll() is None and time.monotonic() - begun < 60
         workers = psutil.Process(process.pid).children()
         worker = next(w for w in workers if w.environ().get("RANK") == "1")
         worker.kill()
@@ -570,6 +661,6 @@ def test_a_process_that_dies_ends_the_run_with_a_sentence(tmp_path, text_file):
         _, errors = process.communicate(timeout=60)
     assert time.monotonic() - begun < 30
     assert process.returncode != 0
-    assert "Another process of this run has died, so process 0 of 2 stopped too" in errors
+    assert "has died or cannot be reached, so process 0 of 2 stopped too: start the run" in errors
     assert not any(w.is_running() for w in workers)
     assert read_checkpoint(folder / "last.pt")
