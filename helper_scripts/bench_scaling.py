@@ -15,14 +15,15 @@ import torch.nn as nn
 from bench_ladder import lecture_batch, splits, timed
 from lessons.batches import get_batch
 from lessons.device import device_name, pick_device
-from lessons.errors import exits_cleanly
+from lessons.distributed import shared_full_loss
+from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT
 from lessons.language_model import LanguageModel
 from lessons.multi_head import MultiHeadAttention
 from lessons.normalization import PreNormBlock
 from lessons.precision import autocast, pick_dtype
 from lessons.presets import Preset, find_preset
-from lessons.scaling import micro_batch_size, shared_full_loss, train_step
+from lessons.scaling import micro_batch_size, train_step
 from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss, evaluation
 from lessons.training_state import TrainingState
 
@@ -130,10 +131,14 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="of the scaled loop")
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     args = parser.parse_args()
+    if args.steps < 1 or args.rounds < 1:
+        raise BadInput("--steps and --rounds must be at least 1.")
     device, presets = pick_device(args.device), [find_preset(name) for name in args.presets]
     *data, _ = splits()
-    print(f"{torch.get_num_threads()} threads, {device_name(device)}; a run is the whole of it, "
-          "evaluations counted in")  # fmt: skip
+    print(
+        f"{torch.get_num_threads()} threads, {device_name(device)}. ratio: of tokens/s, to lesson "
+        "1's loop. s a run: all steps, and the evaluations that this way has."
+    )
     for name, preset in zip(args.presets, presets, strict=True):
         dtype = pick_dtype(device, preset.shape.n_embd, args.dtype)
         contestants = {

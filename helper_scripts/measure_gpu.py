@@ -1,7 +1,7 @@
 """Measure rung 8 on a CUDA machine in one go: its losses, and what makes it fast.
 
 Leaves losses/08_scaled_up.csv and .json, seed by seed, and gpu_speed.csv under --out. A seed that
-will not end within --minutes is left out, and said to be; so are those on record.
+is on record or will not end within --minutes is left out, and said to be.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lessons.batches import split
+from lessons.checkpoints import room_in
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text, write_whole
 from lessons.device import device_name, pick_device
 from lessons.errors import BadInput, exits_cleanly
@@ -188,6 +189,10 @@ def main() -> None:
     }
     record.check_machine(measured_on)
     seeds = [seed for seed in args.seeds if seed not in record.measured_seeds()]
+    if len(seeds) < len(args.seeds):
+        print(f"{len(args.seeds) - len(seeds)} of the seeds are on record in {args.out} already.")
+    with room_in(args.out):
+        args.out.mkdir(parents=True, exist_ok=True)
     # Speed first: it takes a minute or two, and tells how long a seed will take.
     rows = measure_speed(preset, train_data, device, args.out, seconds=0.2 if args.toy else 10)
     # Seeds are trained in the way "bf16"; a tenth more for evaluations.

@@ -19,7 +19,7 @@ def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
     """The model of the lowest validation loss in a run's folder, and its tokenizer."""
     path = find_checkpoint(folder, names=("best.pt", "last.pt", "previous.pt"))
     if path is None:
-        raise BadInput(f"{folder} holds no checkpoint: train one with helper_scripts/train.py.")
+        raise BadInput(f"{folder} holds no checkpoint: train one with `make train`.")
     checkpoint = read_checkpoint(path)
     model = GPT(GPTConfig(**checkpoint["about"]["shape"]))
     model.load_state_dict(checkpoint["model"])
@@ -32,16 +32,23 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--prompt", help="text to continue (default: a new line)")
     parser.add_argument("--characters", type=int, default=500, help="how many (default: 500)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="low is safe, high is wild")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="low is safe, high is wild (default: 1)"
+    )
     parser.add_argument("--top-k", type=int, help="only from the k likeliest characters")
-    parser.add_argument("--seed", type=int, default=1337)
+    parser.add_argument("--seed", type=int, default=1337, help="another one, another text")
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     args = parser.parse_args()
+    if args.characters < 1 or not 0 <= args.seed < 2**63:
+        raise BadInput("--characters must be at least 1, and --seed a number from 0 to 2**63 - 1.")
     device = pick_device(args.device)
     model, tokenizer = load_run(args.run)
     model.to(device)
     if args.prompt is None:
         args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
+    unknown = set(args.prompt) - tokenizer.stoi.keys()
+    if unknown:
+        raise BadInput(f"The run's text has no {min(unknown)!r}: leave it out of --prompt.")
     idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long, device=device)  # (1, T)
     generator = torch.Generator(device).manual_seed(args.seed)
     generate(model, idx, 0, args.temperature, args.top_k)  # refuses bad settings before we begin

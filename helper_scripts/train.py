@@ -22,24 +22,40 @@ from lessons.scaling import train_at_scale
 from lessons.tokens import open_tokens
 
 DEFAULT_SEED = 1337
-# The settings of a TrainingConfig that have a flag of their own.
-SETTINGS = {"max_iters": int, "batch_size": int, "grad_accum_steps": int, "eval_interval": int,
-            "learning_rate": float, "dropout": float}  # fmt: skip
+# The settings of a TrainingConfig that have a flag of their own: its type and its help.
+SETTINGS = {
+    "max_iters": (int, "how many steps; with --resume, more than before to train further"),
+    "eval_interval": (int, "evaluate and save every so many steps"),
+    "learning_rate": (float, "at its peak, such as 1e-3"),
+    "warmup_iters": (int, "how many steps to reach it in"),
+    "dropout": (float, "from 0 to below 1"),
+    "batch_size": (int, "how many sequences each step learns from"),
+    "grad_accum_steps": (int, "in how many parts each process takes them, to save memory"),
+}
+
+
+def a_path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", help=f"shape and settings: {', '.join(PRESETS)}")
     parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/PRESET)")
+    parser.add_argument("--out", type=a_path, help="folder of the run (default: runs/PRESET)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--compile", action="store_true", help="torch.compile the model first")
-    parser.add_argument("--dtype", default="auto", help=f"auto, {', '.join(DTYPES)}")
+    parser.add_argument(
+        "--dtype", default="auto", help=f"{', '.join(DTYPES)}, or auto: the best for the device"
+    )
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     parser.add_argument("--seed", type=int, help=f"the run's (default: {DEFAULT_SEED})")
-    for name, kind in SETTINGS.items():
+    preset = parser.add_argument_group("instead of what the preset says")
+    for name, (kind, meaning) in SETTINGS.items():
         flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=kind, metavar="N", help="instead of the preset's")
+        preset.add_argument(flag, type=kind, metavar="N" if kind is int else "X", help=meaning)
     return parser.parse_args()
 
 
@@ -126,8 +142,8 @@ def train(args: argparse.Namespace, device: torch.device, claims: ExitStack) -> 
         describe()
         print(
             f"Validation loss {last.val_loss:.4f} at step {last.step:.0f}, lowest "
-            f"{best.val_loss:.4f} at step {best.step:.0f}. Read what it writes: "
-            f"python helper_scripts/sample.py --run {folder}"
+            f"{best.val_loss:.4f} at step {best.step:.0f}. To read what it writes: "
+            f'make sample ARGS="--run {folder}"; to train it further: --resume and --max-iters.'
         )
 
 

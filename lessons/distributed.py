@@ -1,8 +1,10 @@
 """Lesson 8 · several processes that train one model, each on its share of every batch.
 
-torchrun starts them; with a single process every function here is the identity.
+torchrun starts them; with a single process every function here does what it would without.
+Shapes: N tokens, B batch, T time (positions).
 """
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,11 +13,14 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.nn as nn
 
 from lessons.errors import BadInput
+from lessons.training import full_loss
 
 Result = TypeVar("Result")
 CPU = torch.device("cpu")
+EVAL_TOKENS = 2048  # a loss is measured on at least so many at once
 
 
 def world_size() -> int:
@@ -112,3 +117,17 @@ def gather(thing: object) -> list:
     things = [None] * world_size()
     dist.all_gather_object(things, thing)
     return things
+
+
+def shared_full_loss(model: nn.Module, data: torch.Tensor, batch_size: int) -> float:
+    """The `full_loss` of `data`, (N,), its windows shared out among the processes."""
+    block_size = model.block_size
+    # Smaller calls cost more time than their tokens.
+    batch_size = max(batch_size, EVAL_TOKENS // block_size)
+    n_windows = math.ceil((len(data) - 1) / block_size)
+    n_mine = math.ceil(n_windows / world_size())
+    first = min(rank() * n_mine * block_size, len(data) - 1)
+    mine = data[first : first + n_mine * block_size + 1]
+    n_targets = len(mine) - 1  # 0 in the last processes, if windows are few
+    loss = full_loss(model, mine, block_size, batch_size) if n_targets else 0.0
+    return weighted_mean(loss, n_targets)

@@ -43,7 +43,7 @@ def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt as stop:
-            print(f"\n{stop or 'Stopped.'}", file=sys.stderr)
+            print(f"\n{str(stop) or 'Stopped.'}", file=sys.stderr)
             sys.exit(130)
 
     return wrapped

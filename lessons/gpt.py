@@ -27,7 +27,7 @@ class GPTConfig:
     n_head: int
     n_embd: int
     qkv_bias: bool = False  # GPT-2 has biases there
-    tied: bool = False  # GPT-2's lm_head is its token embedding, and has no bias
+    tied: bool = False  # GPT-2's lm_head is its token embedding, which saves V x C weights
 
     def __post_init__(self):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
@@ -49,9 +49,9 @@ class FusedSelfAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = rearrange(self.qkv(x), "b t (three nh hs) -> three b nh t hs",
-                            three=3, nh=self.n_head)  # fmt: skip
+                            three=3, nh=self.n_head)  # fmt: skip  # each (B, nh, T, hs)
+        # On attention weights: a position must not come to rely on a single other one.
         dropout = self.dropout if self.training else 0.0
-        # Dropout here takes away whole glances: a position must not rely on a single other one.
         out = causal_attention(q, k, v, dropout)  # (B, nh, T, hs)
         out = self.proj(rearrange(out, "b nh t hs -> b t (nh hs)"))  # (B, T, C)
         return F.dropout(out, self.dropout, self.training)
@@ -69,7 +69,8 @@ class GPTBlock(nn.Module):
         self.attn = FusedSelfAttention(config, dropout)
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = FeedForward(config.n_embd)
-        # GPT-2's bend. ReLU has a kink, where two ways to add the same numbers can part for good.
+        # GPT-2's activation in place of lesson 5's ReLU. At ReLU's kink a rounding error can turn
+        # a gradient on or off, so that one process and two soon train different models.
         self.mlp.net[1] = nn.GELU()
         self.dropout = nn.Dropout(dropout)
 
@@ -96,15 +97,18 @@ class GPT(LanguageModel):
         self.initialise()
 
     def initialise(self) -> None:
-        """Weights normal with variance 1/3C, which at C = 768 is GPT-2's 0.02; biases 0."""
+        """Biases 0, weights normal with a standard deviation of 1 / sqrt(3 C).
+
+        That is what nn.Linear's own range of ± 1 / sqrt(C) has, and at C = 768 it is GPT-2's 0.02.
+        """
         std = (3 * self.config.n_embd) ** -0.5
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=std)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        # 2 n_layer terms are added to the stream: smaller ones keep its variance from growing.
-        for block in self.body[1:]:
+        # 2 n_layer terms are added to the residual stream: smaller ones keep it from growing.
+        for block in self.body[1:]:  # the first is the dropout
             for into_stream in (block.attn.proj, block.mlp.net[-1]):
                 nn.init.normal_(into_stream.weight, std=std / (2 * self.config.n_layer) ** 0.5)
 
@@ -117,9 +121,11 @@ def parameter_count(model: nn.Module) -> int:
 def flops_per_token(model: GPT) -> int:
     """Floating-point operations of a training step, per token (PaLM's appendix B, 2022).
 
-    A weight multiplies and adds once forward and twice backward: 6. The position table is only
-    looked up, and so is a token table that is not the lm_head's too. Attention's two products
-    with T positions add 12 C T for each layer, the masked half counted in.
+    A weight is multiplied and added once forward and twice backward, which makes 2 x 3 = 6; the
+    few biases and gains are counted like matrices. The position table is only looked up, and so
+    is a token table that is not the lm_head's too. Attention has two more products, queries with
+    keys and weights with values, each of C T for a token: 6 x 2 C T for each layer, the masked
+    half counted in.
     """
     config = model.config
     looked_up = model.position_embedding.weight.numel()

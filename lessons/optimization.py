@@ -13,8 +13,8 @@ from lessons.errors import BadInput
 class TrainingConfig:
     """How to train a GPT; raises BadInput for settings that cannot be.
 
-    A step learns from batch_size sequences, over how many processes and micro-batches
-    (grad_accum_steps in each process) they may be spread.
+    A step learns from batch_size sequences, however many processes and micro-batches they are
+    spread over.
     """
 
     batch_size: int
@@ -22,18 +22,18 @@ class TrainingConfig:
     learning_rate: float = 1e-3  # at its peak; it ends at a tenth of that
     warmup_iters: int = 100
     weight_decay: float = 0.1
-    beta2: float = 0.99
-    grad_clip: float = 1.0
+    beta2: float = 0.99  # AdamW averages squared gradients over about 1 / (1 - beta2) steps
+    grad_clip: float = 1.0  # a longer gradient is cut to this length
     dropout: float = 0.0
-    grad_accum_steps: int = 1
+    grad_accum_steps: int = 1  # micro-batches in each process
     eval_interval: int = 500
 
     def __post_init__(self):
         zero_is_fine = ("warmup_iters", "weight_decay", "dropout")
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if not (value > 0 or value == 0 and name in zero_is_fine):
-                raise BadInput(f"{name} is {value}: it must be above 0.")
+            if not (0 < value < math.inf or value == 0 and name in zero_is_fine):
+                raise BadInput(f"{name} is {value}: it must be a number above 0.")
         for name in ("dropout", "beta2"):
             if getattr(self, name) >= 1:
                 raise BadInput(f"{name} is {getattr(self, name)}: it must be below 1.")
@@ -42,6 +42,8 @@ class TrainingConfig:
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Up in a straight line, then down along half a cosine to a tenth of the peak.
 
+    Large steps wait until AdamW knows the size of the gradients; at the end small ones let the
+    weights come to rest, which the mean of the last weights does in lesson 1.
     Loshchilov and Hutter, SGDR, 2017; Goyal et al., Accurate, Large Minibatch SGD, 2017.
     """
     if step < config.warmup_iters:
@@ -53,7 +55,7 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW that pulls matrices towards 0, but neither biases nor the gains of norms.
+    """AdamW that pulls matrices, tables too, towards 0, but neither biases nor norms' gains.
 
     Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019.
     """

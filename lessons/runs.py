@@ -47,10 +47,11 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def read_about(folder: Path) -> dict:
-    """What losses.json tells about the run in `folder`; nothing if there is none."""
+    """What losses.json tells about the run in `folder`, or else its checkpoint; {} without a run.
+
+    Raises BadInput for files that are no run's.
+    """
     path = folder / "losses.json"
-    if not path.exists():
-        return {}
     try:
         about = json.loads(path.read_text())
         GPTConfig(**about["shape"]), TrainingConfig(**about["hyperparameters"])
@@ -58,7 +59,12 @@ def read_about(folder: Path) -> dict:
             return about
     except (OSError, ValueError, TypeError, KeyError):
         pass
-    raise BadInput(f"{path} does not describe a run of this script: name another --out.")
+    checkpoint = find_checkpoint(folder)
+    if checkpoint is not None:
+        return read_checkpoint(checkpoint)["about"]
+    if path.exists():
+        raise BadInput(f"{path} does not describe a run of this script: name another --out.")
+    return {}
 
 
 def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) -> dict:
@@ -109,8 +115,7 @@ def go_on(
             link(path, folder / "last.pt")  # before a damaged one is kept as previous.pt
             path = folder / "last.pt"
     if text is not None:
-        tokens = write_tokens(text, folder, about["shape"]["block_size"], about["vocabulary"])
-        about["text_sha256"] = tokens["text_sha256"]
+        write_tokens(text, folder, about["shape"]["block_size"], about)
     elif described_tokens(folder).get("text_sha256") != about["text_sha256"]:
         raise BadInput(f"{folder} does not have the run's tokens: give its text again with --text.")
     return about | {"hyperparameters": asdict(training)}, path

@@ -16,23 +16,22 @@ from tqdm import tqdm
 
 from lessons.batches import get_batch
 from lessons.checkpoints import read_checkpoint, room_in, save_checkpoint
-from lessons.distributed import any_process, my_share, rank, weighted_mean, world_size
+from lessons.distributed import any_process, my_share, rank, shared_full_loss, world_size
 from lessons.errors import BadInput, Stopped
 from lessons.interrupts import stop_requests
 from lessons.losses import COLUMNS, write_csv
 from lessons.optimization import TrainingConfig, learning_rate_at
 from lessons.precision import autocast, compiled
-from lessons.training import full_loss
 from lessons.training_state import TrainingState
 
 # To look at a loss, the CPU must wait for the GPU: once in so many steps is enough.
 CHECK_INTERVAL = 10
-EVAL_TOKENS = 2048  # at least so many at once
 
 
 def as_ids(tokens: torch.Tensor) -> torch.Tensor:
     """Tokens of any integer type as the ids that a model takes, int64."""
-    # PyTorch reads a uint16 file as int16, where ids above 32,767 are negative.
+    # PyTorch reads a uint16 file as int16, where ids above 32,767 come out 65,536 too low; the
+    # lowest 16 bits are right in both.
     return tokens.long() & 0xFFFF
 
 
@@ -41,31 +40,18 @@ def micro_batch_size(config: TrainingConfig) -> int:
     n_shares = world_size() * config.grad_accum_steps
     if config.batch_size % n_shares:
         raise BadInput(
-            f"batch_size {config.batch_size} cannot be shared out evenly: {world_size()} "
-            f"processes with grad_accum_steps {config.grad_accum_steps} need a multiple of "
-            f"{n_shares}."
+            f"batch_size {config.batch_size} cannot be shared out evenly: with {world_size()} "
+            f"process(es) and grad_accum_steps {config.grad_accum_steps} it must be a multiple "
+            f"of {n_shares}."
         )
     return config.batch_size // n_shares
 
 
-def shared_full_loss(model: nn.Module, data: torch.Tensor, batch_size: int) -> float:
-    """The `full_loss` of `data`, (N,), its windows shared out among the processes."""
-    block_size = model.block_size
-    # Small calls cost more than their tokens; what fits with gradients fits without.
-    batch_size = max(batch_size, EVAL_TOKENS // block_size)
-    n_windows = -(-(len(data) - 1) // block_size)
-    n_mine = -(-n_windows // world_size())
-    first = min(rank() * n_mine * block_size, len(data) - 1)
-    mine = data[first : first + n_mine * block_size + 1]
-    n_targets = len(mine) - 1  # 0 in the last processes, if windows are few
-    loss = full_loss(model, mine, block_size, batch_size) if n_targets else 0.0
-    return weighted_mean(loss, n_targets)
-
-
 def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) -> torch.Tensor:
-    """One step of AdamW, the model called through `fast`; returns the loss, a scalar.
+    """One step of AdamW; returns the loss of this process's share of the batch, a scalar.
 
-    A process learns from its share of the batch, in micro-batches; the loss is that share's.
+    `fast` is the model, or a wrapper around it that shares its weights: compiled, or averaging
+    gradients over the processes whenever one of them calls backward.
     """
     config, scaler = state.config, state.scaler
     for group in state.optimizer.param_groups:
@@ -81,18 +67,19 @@ def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) 
     total = torch.zeros((), device=state.device)
     micro_batches = zip(*(ids.chunk(config.grad_accum_steps) for ids in (xb, yb)), strict=True)
     for i, (x, y) in enumerate(micro_batches, 1):
-        # The processes average their gradients once, with the last micro-batch.
-        apart = world_size() > 1 and i < config.grad_accum_steps
-        with fast.no_sync() if apart else nullcontext():
+        # Averaging over the processes takes time: once is enough, with the last micro-batch.
+        not_yet = world_size() > 1 and i < config.grad_accum_steps
+        with fast.no_sync() if not_yet else nullcontext():
             with autocast(state.device, state.dtype):
                 _, loss = fast(x, y)
-            loss = loss / config.grad_accum_steps
+            loss = loss / config.grad_accum_steps  # gradients add up: this makes their sum a mean
             scaler.scale(loss).backward()
         total += loss.detach()
-    scaler.unscale_(state.optimizer)
+    scaler.unscale_(state.optimizer)  # before clipping, which must see their true length
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
     if not scaler.is_enabled():  # a scaler itself leaves out steps with infinite gradients
-        total += 0 * norm  # not a number if the norm is none: seen before it can be saved
+        # 0 times an infinite norm is NaN, and shows in the loss before the weights are saved.
+        total += 0 * norm
     scaler.step(state.optimizer)
     scaler.update()
     state.optimizer.zero_grad()
@@ -105,8 +92,8 @@ def check_number(loss: float, step: int, config: TrainingConfig) -> None:
     if not math.isfinite(loss):
         raise BadInput(
             f"The loss became {loss} at step {step}, with a learning rate of "
-            f"{learning_rate_at(step, config):.2g}: nothing was saved since it was good; go on "
-            "from there, or start again, with a lower learning rate."
+            f"{learning_rate_at(step, config):.2g}: the last good checkpoint is kept; go on from "
+            "it with --resume and a lower --learning-rate, or begin again with one."
         )
 
 
@@ -135,9 +122,9 @@ def train_at_scale(
     state = TrainingState(model, config, dtype, seed)
     if resume_from is not None:
         state.load_state_dict(read_checkpoint(resume_from))
-    size = micro_batch_size(config)
+    size, start = micro_batch_size(config), time.perf_counter() - state.seconds
+    # Two tokens are the fewest that have a loss.
     samples = [as_ids(tokens) for tokens in (train_data[: len(val_data) // 4 + 2], val_data)]
-    start = time.perf_counter() - state.seconds
     fast = model
     if compile:
         example = samples[1][: model.block_size].repeat(size, 1)  # (B, T)
@@ -148,8 +135,21 @@ def train_at_scale(
     if bar is None:
         bar = tqdm(total=config.max_iters, initial=state.step, unit="step", ncols=100,
                    disable=rank() > 0)  # fmt: skip
+    unseen: list[torch.Tensor] = []  # losses that nobody has looked at, since `last_look`
+    last_look = time.perf_counter()
+
+    def look() -> None:
+        losses, seconds = torch.stack(unseen).tolist(), time.perf_counter() - last_look
+        for step, loss in enumerate(losses, state.step - len(losses)):
+            check_number(loss, step, config)
+        rate = len(losses) * config.batch_size * model.block_size / seconds
+        val_loss = state.rows[-1][2]
+        bar.set_postfix_str(
+            f"loss={losses[-1]:.3f}, val_loss={val_loss:.3f}, {rate:,.0f} tokens/s", refresh=False
+        )
 
     def record() -> None:
+        # The model itself: a compiled one would be compiled again for each size of batch.
         with autocast(state.device, dtype):
             losses = [shared_full_loss(model, tokens, size) for tokens in samples]
         check_number(losses[-1], state.step, config)
@@ -166,31 +166,31 @@ def train_at_scale(
                 write_csv(folder / "losses.csv", state.losses().assign(seed=seed)[COLUMNS])
                 save_checkpoint(folder, checkpoint, is_best)
 
-    unseen: list[torch.Tensor] = []  # losses that nobody has looked at
-    with bar, stop_requests() if folder else nullcontext(bool) as stop_requested:
+    # Without a folder there is nothing to save: Ctrl-C then ends the run at once, as usual.
+    watch = stop_requests() if folder else nullcontext(lambda: False)
+    with bar, watch as stop_requested:
+        # What stands before train_step is done before each step, and once more after the last.
         while True:
             stop = any_process(stop_requested())
-            last = state.step >= config.max_iters
-            due = last or state.step % config.eval_interval == 0
+            done = state.step >= config.max_iters
+            recorded = bool(state.rows) and state.rows[-1][0] == state.step  # before a resume
+            due = (done or state.step % config.eval_interval == 0) and not recorded
             if unseen and (due or stop or len(unseen) == CHECK_INTERVAL):
-                losses = torch.stack(unseen).tolist()
-                for step, loss in enumerate(losses, state.step - len(losses)):
-                    check_number(loss, step, config)
+                look()
                 unseen.clear()
-                rate = (bar.format_dict["rate"] or 0) * config.batch_size * model.block_size
-                bar.set_postfix_str(f"loss={losses[-1]:.3f}, {rate:,.0f} tokens/s", refresh=False)
-            if due and (not state.rows or state.rows[-1][0] < state.step):
+            if due:
                 record()
+            if due or stop and not recorded:
                 save()
-            elif stop:
-                save()
-            if last:
+            if done:
                 break
             if stop:
                 raise Stopped(
                     f"Stopped at step {state.step} of {config.max_iters}, which is saved: the "
                     "same command with --resume goes on from there."
                 )
+            if not unseen:
+                last_look = time.perf_counter()
             unseen.append(train_step(fast, state, train_data))
             bar.update()
     return state.losses()

@@ -15,30 +15,35 @@ from lessons.corpus import load_text, read_chunks, whole_file, write_whole
 from lessons.errors import BadInput, check_length
 
 N_CODES = 0x110000  # how many characters Unicode has room for
+_WAY_OUT = (
+    "and its losses would not compare: leave out --text to go on with the run's own, or begin a "
+    "new run with another --out"
+)
 MAX_VAL_TOKENS = 1_000_000  # enough to tell a loss to two or three decimals
 
 
 def write_tokens(
-    text: str | Path | None, folder: Path, block_size: int, vocabulary: str | None = None
+    text: str | Path | None, folder: Path, block_size: int, run: dict | None = None
 ) -> dict:
     """Tokenize the file `text`, or Tiny Shakespeare, into `folder`, unless it is there already.
 
-    Returns what tokens.json says: vocabulary, n_tokens and text_sha256. A `vocabulary` is that
-    of a run that goes on. Raises BadInput, before anything is written, for a character outside
-    it, a text that is too short for block_size, a file that cannot be read, and more than 65,536
-    distinct characters.
+    Returns what tokens.json says: vocabulary, n_tokens and text_sha256; `run`, which goes on, must
+    have the same. Raises BadInput, before anything is written, for a text that is not the run's
+    or too short for block_size, a file that cannot be read, and more than 65,536 distinct
+    characters.
     """
     chunks = _chunks(text)
     seen, digest, n_tokens = np.zeros(N_CODES, dtype=bool), sha256(), 0
     for chunk in chunks():
         codes = _codes(chunk)
-        if vocabulary is not None:
-            _check_known(chunk, n_tokens, vocabulary)
+        if run is not None:
+            _check_known(chunk, n_tokens, run["vocabulary"])
         seen[codes] = True
         digest.update(chunk.encode())
         n_tokens += len(codes)
-    if vocabulary is None:
-        vocabulary = "".join(chr(code) for code in np.flatnonzero(seen))
+    if run is not None and digest.hexdigest() != run["text_sha256"]:
+        raise BadInput(f"This is not the run's text, {_WAY_OUT}.")
+    vocabulary = "".join(chr(code) for code in np.flatnonzero(seen))
     if len(vocabulary) > 2**16:
         raise BadInput(f"The text has {len(vocabulary):,} distinct characters, but uint16 ids "
                        "tell only 65,536 apart: remove the rarest ones.")  # fmt: skip
@@ -118,6 +123,5 @@ def _check_known(chunk: str, position: int, vocabulary: str) -> None:
         first = min(chunk.index(ch) for ch in unknown)
         raise BadInput(
             f"The character {chunk[first]!r} at position {position + first} of the text is not in "
-            "this run's vocabulary: leave out --text to go on with the run's own text, or begin "
-            "a new run with another --out."
+            f"this run's vocabulary, {_WAY_OUT}."
         )

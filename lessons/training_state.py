@@ -15,10 +15,11 @@ class TrainingState:
         self.device = next(model.parameters()).device
         self.model, self.config, self.dtype = model, config, dtype
         self.optimizer = make_optimizer(model, config)
-        # float16 has few small numbers: losses are scaled up so that gradients do not vanish.
+        # float16 has few small numbers: losses are scaled up so that gradients do not vanish. In
+        # any other dtype the scaler does nothing.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.batch_rng = torch.Generator().manual_seed(seed)  # the same in every process
-        torch.manual_seed(seed + rank())  # dropout differs
+        torch.manual_seed(seed + rank())  # for dropout, which differs from process to process
         self.step = 0  # how many are done
         self.rows: list[tuple] = []  # (step, train_loss, val_loss, seconds) of each evaluation
         self.seconds = 0.0  # how long it took, stops not counted
@@ -28,7 +29,10 @@ class TrainingState:
         return pd.DataFrame(self.rows, columns=["step", "train_loss", "val_loss", "seconds"])
 
     def state_dict(self) -> dict:
-        """Tensors and plain values; every process must call this, since each has its dropout."""
+        """Tensors and plain values, with the random states of all processes.
+
+        All of them must call this, and each waits here for the others.
+        """
         rng = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -49,7 +53,7 @@ class TrainingState:
         if saved["scaler"]:  # empty if the run was not in float16 then
             self.scaler.load_state_dict(saved["scaler"])
         self.batch_rng.set_state(saved["batch_rng"])
-        # A process more than there were then keeps the dropout that it started with.
+        # If there are more processes now than then, the new ones keep the state they began with.
         if rank() < len(saved["rng"]):
             rng = saved["rng"][rank()]
             torch.set_rng_state(rng["cpu"])

@@ -22,6 +22,13 @@ def text() -> str:
 
 
 @pytest.fixture
+def text_file(tmp_path, text):
+    path = tmp_path / "mine.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
 def data() -> torch.Tensor:
     return torch.tensor(CharTokenizer(TEXT).encode(TEXT))
 

@@ -29,7 +29,7 @@ HOUSE = [
 ]
 COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}
 # Functions inside functions, and those whose name and signature say it all.
-INNER = {"forward", "wrapped", "record", "estimate", "save", "note", "needed"}
+INNER = {"forward", "wrapped", "record", "estimate", "save", "note", "needed", "look"}
 MODULES = sorted((ROOT / "lessons").glob("*.py"))
 
 

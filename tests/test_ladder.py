@@ -28,13 +28,6 @@ GOALS = dict(zip((r.stem for r in RUNGS), LIMITS, strict=True))
 
 
 @pytest.fixture
-def text_file(tmp_path, text):
-    path = tmp_path / "mine.txt"
-    path.write_text(text)
-    return path
-
-
-@pytest.fixture
 def command(tmp_path, text_file):
     """The script on a small text, writing to a folder of its own."""
     return [sys.executable, str(SCRIPT), "--text", str(text_file), "--out", str(tmp_path / "out")]

@@ -26,11 +26,12 @@ from lessons import memory, tokens
 from lessons.batches import split
 from lessons.checkpoints import find_checkpoint, read_checkpoint, room_in, save_checkpoint
 from lessons.corpus import read_chunks, sha256
+from lessons.distributed import shared_full_loss
 from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
 from lessons.losses import COLUMNS, read_csv
 from lessons.optimization import TrainingConfig
-from lessons.scaling import as_ids, shared_full_loss, train_at_scale
+from lessons.scaling import as_ids, train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.tokens import open_tokens, write_tokens
 from lessons.training import full_loss
@@ -38,13 +39,6 @@ from lessons.training_state import TrainingState
 
 TINY = GPTConfig(vocab_size=28, block_size=8, n_layer=1, n_head=2, n_embd=16)
 FEW = TrainingConfig(batch_size=4, max_iters=20, eval_interval=10, warmup_iters=5)
-
-
-@pytest.fixture
-def text_file(tmp_path, text):
-    path = tmp_path / "mine.txt"
-    path.write_text(text)
-    return path
 
 
 @pytest.fixture
@@ -478,6 +472,28 @@ def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refu
     assert run("--resume", "--max-iters", "30")  # nothing was lost
 
 
+def test_another_text_is_refused_even_if_its_characters_are_known(run, refused, tmp_path, text):
+    run.begin()
+    other = tmp_path / "other.txt"
+    other.write_text(text + text)
+    assert "This is not the run's text" in refused("--resume", "--text", other)
+
+
+def test_a_lost_description_is_found_in_the_checkpoint(run, refused):
+    run.begin()
+    (run.folder / "losses.json").write_text("damaged")
+    assert "holds a run already" in refused(begin=True)
+    run("--resume", "--max-iters", "30")
+    assert json.loads((run.folder / "losses.json").read_text())["preset"] == "small"
+
+
+def test_files_of_somebody_else_are_not_written_over(run, refused):
+    run.folder.mkdir()
+    (run.folder / "last.pt").write_text("my notes")
+    assert "no good checkpoint left" in refused(begin=True)
+    assert (run.folder / "last.pt").read_text() == "my notes"
+
+
 def test_a_refused_resume_leaves_the_tokens_as_they_were(run, refused, tmp_path, text):
     run.begin()
     before = (run.folder / "tokens.bin").read_bytes()
@@ -607,6 +623,35 @@ def test_flags_that_contradict_each_other_or_the_machine_are_refused(refused, fl
 def test_flags_that_contradict_a_resumed_run_are_refused(run, refused, flags, sentence):
     run.begin()
     assert sentence in refused("--resume", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--prompt", "the Fox"), "text has no 'F': leave it out of --prompt"),
+        (("--temperature", "nan"), "temperature and top_k must be above 0"),
+        (("--top-k", "0"), "temperature and top_k must be above 0"),
+        (("--characters", "0"), "--characters must be at least 1"),
+        (("--seed", str(10**30)), "--seed a number from 0"),
+    ],
+)
+def test_a_sample_that_cannot_be_is_refused(run, refused, flags, sentence):
+    run.begin()
+    assert sentence in refused(*flags, script=sample)
+
+
+def test_a_folder_without_a_run_cannot_be_sampled(refused, tmp_path):
+    assert "holds no checkpoint" in refused(script=sample, out=tmp_path)
+
+
+def test_ctrl_c_before_anything_is_saved_is_answered_too(refused, run, monkeypatch, capsys):
+    def interrupt(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_at_scale", interrupt)
+    with pytest.raises(SystemExit) as end:
+        run.begin()
+    assert end.value.code == 130 and capsys.readouterr().err.endswith("Stopped.\n")
 
 
 def test_two_processes_cannot_train_in_one_folder(run, refused):
