@@ -1,6 +1,7 @@
 """Print what a trained run writes, character by character."""
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1337, help="another one, another text")
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     args = parser.parse_args()
+    if math.isnan(args.temperature):
+        raise BadInput("--temperature nan is not a number: 1 is usual.")
     if args.characters < 1 or not 0 <= args.seed < 2**63:
         raise BadInput("--characters must be at least 1, and --seed a number from 0 to 2**63 - 1.")
     device = pick_device(args.device)

@@ -27,7 +27,7 @@ def generate(
     """
     if idx.shape[1] == 0:
         raise BadInput("The prompt is empty: start with at least one token, such as a newline's.")
-    if not temperature > 0 or (top_k is not None and top_k < 1):
+    if temperature <= 0 or (top_k is not None and top_k < 1):
         raise BadInput("temperature and top_k must be above 0; for greedy sampling use top_k=1.")
     with evaluation(model):
         for _ in range(max_new_tokens):

@@ -629,7 +629,7 @@ def test_flags_that_contradict_a_resumed_run_are_refused(run, refused, flags, se
     ("flags", "sentence"),
     [
         (("--prompt", "the Fox"), "text has no 'F': leave it out of --prompt"),
-        (("--temperature", "nan"), "temperature and top_k must be above 0"),
+        (("--temperature", "nan"), "--temperature nan is not a number"),
         (("--top-k", "0"), "temperature and top_k must be above 0"),
         (("--characters", "0"), "--characters must be at least 1"),
         (("--seed", str(10**30)), "--seed a number from 0"),
