@@ -8,6 +8,7 @@ from timed steps and timed evaluations.
 import argparse
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn as nn
@@ -134,12 +135,13 @@ def main() -> None:
     if args.steps < 1 or args.rounds < 1:
         raise BadInput("--steps and --rounds must be at least 1.")
     device, presets = pick_device(args.device), [find_preset(name) for name in args.presets]
-    *data, _ = splits()
+    *data, vocab_size = splits()
     print(
         f"{torch.get_num_threads()} threads, {device_name(device)}. ratio: of tokens/s, to lesson "
         "1's loop. s a run: all steps, and the evaluations that this way has."
     )
     for name, preset in zip(args.presets, presets, strict=True):
+        preset = replace(preset, shape=replace(preset.shape, vocab_size=vocab_size))
         dtype = pick_dtype(device, preset.shape.n_embd, args.dtype)
         contestants = {
             "lecture's script": lecture(preset, *data, device),
