@@ -154,6 +154,7 @@ def train_at_scale(
             losses = [shared_full_loss(model, tokens, size) for tokens in samples]
         check_number(losses[-1], state.step, config)
         state.rows.append((state.step, *losses, time.perf_counter() - start))
+        bar.set_postfix_str(f"train_loss={losses[0]:.3f}, val_loss={losses[-1]:.3f}")
 
     def save() -> None:
         state.seconds = time.perf_counter() - start

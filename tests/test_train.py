@@ -309,6 +309,19 @@ def test_a_checkpoint_of_another_run_is_passed_over(run, tmp_path, text_file, ca
     assert read_checkpoint(run.folder / "last.pt")["about"]["preset"] == "small"
 
 
+def test_float16_with_its_gradient_scaler_trains_and_resumes(data, tmp_path):
+    """On a CPU, since it is the arithmetic that counts; meant for GPUs older than Ampere."""
+    half = {"dtype": torch.float16, "folder": tmp_path}
+    losses = train_at_scale(new_model(), *split(data), FEW, **half)
+    plain = train_at_scale(new_model(), *split(data), FEW)
+    assert losses.val_loss.tolist() == pytest.approx(plain.val_loss.tolist(), abs=0.01)
+    longer = TrainingConfig(**FEW.__dict__ | {"max_iters": 30})
+    path = tmp_path / "last.pt"
+    assert read_checkpoint(path)["scaler"]["scale"] > 1
+    losses = train_at_scale(new_model(), *split(data), longer, **half, resume_from=path)
+    assert losses.step.tolist() == [0, 10, 20, 30]
+
+
 def test_a_float32_run_can_go_on_in_float16(data):
     """As when a run begun on a laptop moves to an older GPU."""
     config = TrainingConfig(batch_size=4, max_iters=20)
