@@ -49,12 +49,14 @@ def lecture_batch(data: torch.Tensor, batch_size: int, block_size: int):
     return x, y
 
 
-def lecture_estimate(model: nn.Module, data: torch.Tensor, s: Settings) -> float:
-    losses = torch.zeros(200)
+def lecture_estimate(
+    model: nn.Module, data: torch.Tensor, batch_size: int, block_size: int
+) -> float:
+    device, losses = next(model.parameters()).device, torch.zeros(200)
     with evaluation(model):
         for k in range(200):
-            xb, yb = lecture_batch(data, s.batch_size, s.block_size)
-            losses[k] = model(xb, yb)[1].item()
+            xb, yb = lecture_batch(data, batch_size, block_size)
+            losses[k] = model(xb.to(device), yb.to(device))[1].item()
     return losses.mean().item()
 
 
@@ -64,6 +66,22 @@ def timed(work: Callable[[], object], times: int = 1) -> float:
     for _ in range(times):
         work()
     return (time.perf_counter() - start) / times
+
+
+def plain_step(
+    model: nn.Module, batch: Callable, optimizer: torch.optim.Optimizer
+) -> Callable[[], None]:
+    """A step as in lesson 1, with the batches that `batch` draws."""
+    device = next(model.parameters()).device
+
+    def step() -> None:
+        xb, yb = batch()
+        _, loss = model(xb.to(device), yb.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
 
 
 class Contestant:
@@ -76,17 +94,13 @@ class Contestant:
         batch = lecture_batch if lecture else get_batch
         optimizer = torch.optim.AdamW(self.model.parameters(), s.learning_rate, fused=not lecture)
 
-        def step() -> None:
-            xb, yb = batch(train_data, s.batch_size, s.block_size)
-            _, loss = self.model(xb, yb)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        def next_batch():
+            return batch(train_data, s.batch_size, s.block_size)
 
         def estimate() -> None:
             for data in (train_data, val_data):
                 if lecture:
-                    lecture_estimate(self.model, data, s)
+                    lecture_estimate(self.model, data, s.batch_size, s.block_size)
                 else:
                     estimate_loss(self.model, data, EVAL_BATCH_SIZE, s.block_size, EVAL_ITERS)
 
@@ -95,7 +109,7 @@ class Contestant:
                 full_loss(self.model, data, s.block_size)
 
         average = AveragedModel(self.model)
-        self.step, self.estimate = step, estimate
+        self.step, self.estimate = plain_step(self.model, next_batch, optimizer), estimate
         self.average = (lambda: None) if lecture else lambda: average.update_parameters(self.model)
         self.last_row = estimate if lecture else last_row
 

@@ -1,8 +1,8 @@
 """Tokens per second of a preset's model: lesson 1's loop and the scaled one, in one run.
 
 Beside them the lecture's whole script: heads in a list, batches stacked from slices, plain
-AdamW, and at every hundredth of the run two estimates of 200 batches. Whole runs are added up
-from timed steps and timed evaluations.
+AdamW, and 51 times two estimates of 200 batches. Whole runs are added up from timed steps and
+timed evaluations.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from dataclasses import replace
 import torch
 import torch.nn as nn
 
-from bench_ladder import lecture_batch, splits, timed
+from bench_ladder import lecture_batch, lecture_estimate, plain_step, splits, timed
 from lessons.batches import get_batch
-from lessons.device import device_name, pick_device
+from lessons.device import device_name, pick_device, synchronize
 from lessons.distributed import shared_full_loss
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT
@@ -24,22 +24,23 @@ from lessons.multi_head import MultiHeadAttention
 from lessons.normalization import PreNormBlock
 from lessons.precision import autocast, pick_dtype
 from lessons.presets import Preset, find_preset
-from lessons.scaling import micro_batch_size, train_step
-from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss, evaluation
+from lessons.scaling import evaluated, micro_batch_size, train_step
+from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss
 from lessons.training_state import TrainingState
 
-LECTURE_EVALUATIONS = 51  # one each hundred of 5,000 steps, and a last one
+LECTURE_EVALUATIONS = 51  # every 100 of 5,000 steps, and at the end
 
 
 def synchronized(device: torch.device, work: Callable, times: int = 1) -> float:
     """Seconds per call, the last thing that a GPU does counted in."""
 
-    def finish() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+    def all_of_it() -> None:
+        for _ in range(times):
+            work()
+        synchronize(device)
 
-    finish()
-    return timed(lambda: ([work() for _ in range(times)], finish())) / times
+    synchronize(device)
+    return timed(all_of_it) / times
 
 
 class Contestant:
@@ -54,19 +55,6 @@ class Contestant:
         return max_iters * step_seconds + self.evaluations * evaluation_seconds
 
 
-def plain_step(model: nn.Module, batch: Callable, optimizer, device: torch.device) -> Callable:
-    """A step as in lesson 1."""
-
-    def step() -> None:
-        xb, yb = batch()
-        _, loss = model(xb.to(device), yb.to(device))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
 def lecture(preset: Preset, train_data, val_data, device: torch.device) -> Contestant:
     """The lecture's script for this shape."""
     shape, config = preset.shape, preset.training
@@ -79,17 +67,14 @@ def lecture(preset: Preset, train_data, val_data, device: torch.device) -> Conte
                           nn.LayerNorm(shape.n_embd)).to(device)  # fmt: skip
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate)
 
-    def batch(data=train_data):
-        return lecture_batch(data, config.batch_size, shape.block_size)
+    def batch():
+        return lecture_batch(train_data, config.batch_size, shape.block_size)
 
     def evaluate() -> None:
-        with evaluation(model):
-            for data in (train_data, val_data):
-                for _ in range(200):
-                    xb, yb = batch(data)
-                    model(xb.to(device), yb.to(device))[1].item()
+        for data in (train_data, val_data):
+            lecture_estimate(model, data, config.batch_size, shape.block_size)
 
-    return Contestant(plain_step(model, batch, optimizer, device), evaluate, LECTURE_EVALUATIONS)
+    return Contestant(plain_step(model, batch, optimizer), evaluate, LECTURE_EVALUATIONS)
 
 
 def plain(preset: Preset, train_data, val_data, device: torch.device) -> Contestant:
@@ -106,7 +91,7 @@ def plain(preset: Preset, train_data, val_data, device: torch.device) -> Contest
         return get_batch(train_data, config.batch_size, block_size)
 
     n_evaluations = config.max_iters // config.eval_interval + 1
-    return Contestant(plain_step(model, batch, optimizer, device), evaluate, n_evaluations)
+    return Contestant(plain_step(model, batch, optimizer), evaluate, n_evaluations)
 
 
 def scaled(preset: Preset, train_data, val_data, device: torch.device, dtype) -> Contestant:
@@ -116,7 +101,7 @@ def scaled(preset: Preset, train_data, val_data, device: torch.device, dtype) ->
 
     def evaluate() -> None:
         with autocast(device, dtype):
-            for data in (train_data[: len(val_data) // 4], val_data):
+            for data in evaluated(train_data, val_data):
                 shared_full_loss(model, data, micro_batch_size(config))
 
     n_evaluations = config.max_iters // config.eval_interval + 1

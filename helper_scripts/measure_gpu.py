@@ -17,9 +17,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lessons.batches import split
-from lessons.checkpoints import room_in
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text, write_whole
-from lessons.device import device_name, pick_device
+from lessons.device import device_name, pick_device, synchronize
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT, GPTConfig, flops_per_token
 from lessons.ladder import SCALED_UP, Rung, run_rung
@@ -29,6 +28,7 @@ from lessons.records import Record
 from lessons.scaling import train_step
 from lessons.tokenizer import CharTokenizer
 from lessons.training_state import TrainingState
+from run_ladder import check_writable, machine
 
 TARGET = 1.48  # the loss to which the time is told
 # Dense bfloat16 (T4: float16) operations per second, from NVIDIA's data sheets; the first name
@@ -74,11 +74,6 @@ def peak_flops(device: torch.device) -> float:
     name = device_name(device)
     found = (peak for key, peak in PEAK_FLOPS.items() if re.search(rf"\b{key}\b", name))
     return next(found, math.nan)
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def speed(way: Way, preset: Preset, train_data: torch.Tensor, device, seconds: float) -> dict:
@@ -181,18 +176,13 @@ def main() -> None:
     shape = replace(rung.settings.shape, vocab_size=tokenizer.vocab_size)
     preset = replace(rung.settings, shape=shape)
     record = Record(args.out / "losses", rung, text)
-    measured_on = {
-        "torch": str(torch.__version__),
-        "device": device_name(device),
-        "seeds_side_by_side": 1,
-        "threads_per_seed": torch.get_num_threads(),
-    }
+    measured_on = machine(device, jobs=1)
     record.check_machine(measured_on)
-    seeds = [seed for seed in args.seeds if seed not in record.measured_seeds()]
+    done = record.measured_seeds()
+    seeds = [seed for seed in args.seeds if seed not in done]
     if len(seeds) < len(args.seeds):
         print(f"{len(args.seeds) - len(seeds)} of the seeds are on record in {args.out} already.")
-    with room_in(args.out):
-        args.out.mkdir(parents=True, exist_ok=True)
+    check_writable(args.out)
     # Speed first: it takes a minute or two, and tells how long a seed will take.
     rows = measure_speed(preset, train_data, device, args.out, seconds=0.2 if args.toy else 10)
     # Seeds are trained in the way "bf16"; a tenth more for evaluations.

@@ -59,8 +59,11 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_folder(args: argparse.Namespace) -> Path:
-    """The run's folder; raises BadInput for flags that do not fit together, or the folder."""
+def find_run(args: argparse.Namespace) -> tuple[Path, dict]:
+    """The run's folder, and what is known about it, nothing if the run is new.
+
+    Raises BadInput for flags that do not fit together, or the folder.
+    """
     if args.preset is None and not args.resume:
         raise BadInput(f"Name what to train with --preset: {', '.join(PRESETS)}.")
     if args.preset is not None:
@@ -78,20 +81,20 @@ def find_folder(args: argparse.Namespace) -> Path:
             f"{folder} holds a run already (preset {about['preset']}, seed {about['seeds'][0]}): "
             "go on with it with --resume, or name another folder with --out."
         )
-    return folder
+    return folder, about
 
 
 def prepare(
     args: argparse.Namespace, device: torch.device, claims: ExitStack
 ) -> tuple[Path, dict, Path | None]:
     """Check everything, and claim the folder: (folder, what losses.json tells, checkpoint)."""
-    folder = find_folder(args)
+    folder, about = find_run(args)
     pick_dtype(device, 1, args.dtype)  # refuses what the device cannot do
     claims.enter_context(claimed(folder))
     given = {name: getattr(args, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
     if args.resume:
-        about, checkpoint = go_on(folder, args.preset, args.seed, changes, args.text)
+        about, checkpoint = go_on(folder, about, args.preset, args.seed, changes, args.text)
     else:
         seed = DEFAULT_SEED if args.seed is None else args.seed
         about, checkpoint = begin(folder, args.preset, seed, changes, args.text), None

@@ -29,6 +29,12 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was asked for; a CPU has already."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def device_name(device: torch.device) -> str:
     """The hardware's own name, as far as the operating system tells it."""
     if device.type == "cuda":

@@ -162,19 +162,18 @@ def run_rung(
         dtype = pick_dtype(device, s.shape.n_embd)
         losses = train_at_scale(model, *splits, s.training, seed=seed, dtype=dtype,
                                 progress=progress)  # fmt: skip
-        losses.insert(0, "seed", seed)
-        return model, losses
-    losses = train(
-        model,
-        *splits,
-        batch_size=s.batch_size,
-        block_size=s.block_size,
-        max_iters=s.max_iters,
-        learning_rate=s.learning_rate,
-        eval_interval=s.eval_interval,
-        seed=seed,
-        progress=progress,
-    )
+    else:
+        losses = train(
+            model,
+            *splits,
+            batch_size=s.batch_size,
+            block_size=s.block_size,
+            max_iters=s.max_iters,
+            learning_rate=s.learning_rate,
+            eval_interval=s.eval_interval,
+            seed=seed,
+            progress=progress,
+        )
     losses.insert(0, "seed", seed)
     return model, losses
 

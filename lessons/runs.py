@@ -88,13 +88,13 @@ def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) 
 
 
 def go_on(
-    folder: Path, name: str | None, seed: int | None, changes: dict, text: Path | None
+    folder: Path, about: dict, name: str | None, seed: int | None, changes: dict, text: Path | None
 ) -> tuple[dict, Path | None]:
     """What losses.json is to tell about a run that goes on, and its checkpoint, if it has one.
 
-    Raises BadInput for a preset or seed that is not the run's, and for what cannot be.
+    `about` is what losses.json tells so far. Raises BadInput for a preset or seed that is not the
+    run's, and for what cannot be.
     """
-    about = read_about(folder)
     for flag, now, then in (
         ("--preset", name, about["preset"]),
         ("--seed", seed, about["seeds"][0]),

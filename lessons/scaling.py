@@ -22,17 +22,17 @@ from lessons.interrupts import stop_requests
 from lessons.losses import COLUMNS, write_csv
 from lessons.optimization import TrainingConfig, learning_rate_at
 from lessons.precision import autocast, compiled
+from lessons.tokens import as_ids
 from lessons.training_state import TrainingState
 
 # To look at a loss, the CPU must wait for the GPU: once in so many steps is enough.
 CHECK_INTERVAL = 10
 
 
-def as_ids(tokens: torch.Tensor) -> torch.Tensor:
-    """Tokens of any integer type as the ids that a model takes, int64."""
-    # PyTorch reads a uint16 file as int16, where ids above 32,767 come out 65,536 too low; the
-    # lowest 16 bits are right in both.
-    return tokens.long() & 0xFFFF
+def evaluated(train_data: torch.Tensor, val_data: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The ids that losses are measured on: all of val_data, a quarter as many to train on."""
+    n_train = len(val_data) // 4 + 2  # two tokens are the fewest that have a loss
+    return as_ids(train_data[:n_train]), as_ids(val_data)
 
 
 def micro_batch_size(config: TrainingConfig) -> int:
@@ -123,8 +123,7 @@ def train_at_scale(
     if resume_from is not None:
         state.load_state_dict(read_checkpoint(resume_from))
     size, start = micro_batch_size(config), time.perf_counter() - state.seconds
-    # Two tokens are the fewest that have a loss.
-    samples = [as_ids(tokens) for tokens in (train_data[: len(val_data) // 4 + 2], val_data)]
+    samples = evaluated(train_data, val_data)
     fast = model
     if compile:
         example = samples[1][: model.block_size].repeat(size, 1)  # (B, T)

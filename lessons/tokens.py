@@ -69,6 +69,13 @@ def write_tokens(
     return about
 
 
+def as_ids(tokens: torch.Tensor) -> torch.Tensor:
+    """Tokens of any integer type as the ids that a model takes, int64."""
+    # PyTorch reads a uint16 file as int16, where ids above 32,767 come out 65,536 too low; the
+    # lowest 16 bits are right in both.
+    return tokens.long() & 0xFFFF
+
+
 def n_validation(n_tokens: int) -> int:
     """How many tokens are kept for validation: the last tenth, but at most MAX_VAL_TOKENS."""
     return min(n_tokens - int(0.9 * n_tokens), MAX_VAL_TOKENS)

@@ -24,7 +24,7 @@ HOUSE = [
     *("averaging", "attention", "language_model", "multi_head"),
     *("feed_forward", "residual", "normalization"),
     *("precision", "gpt", "optimization", "presets", "distributed", "checkpoints"),
-    *("training_state", "scaling", "tokens", "memory", "runs"),
+    *("training_state", "tokens", "scaling", "memory", "runs"),
     *("ladder", "records", "plots"),
 ]
 COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}

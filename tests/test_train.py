@@ -31,9 +31,9 @@ from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
 from lessons.losses import COLUMNS, read_csv
 from lessons.optimization import TrainingConfig
-from lessons.scaling import as_ids, train_at_scale
+from lessons.scaling import train_at_scale
 from lessons.tokenizer import CharTokenizer
-from lessons.tokens import open_tokens, write_tokens
+from lessons.tokens import as_ids, open_tokens, write_tokens
 from lessons.training import full_loss
 from lessons.training_state import TrainingState
 
