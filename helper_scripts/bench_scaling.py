@@ -24,7 +24,8 @@ from lessons.multi_head import MultiHeadAttention
 from lessons.normalization import PreNormBlock
 from lessons.precision import autocast, pick_dtype
 from lessons.presets import Preset, find_preset
-from lessons.scaling import evaluated, micro_batch_size, train_step
+from lessons.scaling import evaluated, micro_batch_size
+from lessons.train_step import train_step
 from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss
 from lessons.training_state import TrainingState
 

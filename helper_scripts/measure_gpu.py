@@ -25,8 +25,8 @@ from lessons.ladder import SCALED_UP, Rung, run_rung
 from lessons.precision import compiled, pick_dtype
 from lessons.presets import Preset
 from lessons.records import Record
-from lessons.scaling import train_step
 from lessons.tokenizer import CharTokenizer
+from lessons.train_step import train_step
 from lessons.training_state import TrainingState
 from run_ladder import check_writable, machine
 

@@ -14,12 +14,12 @@ from lessons.distributed import first_on_main, process_group, rank, world_size
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT, GPTConfig, parameter_count
 from lessons.memory import check_memory
-from lessons.optimization import TrainingConfig
 from lessons.precision import DTYPES, pick_dtype
 from lessons.presets import PRESETS, find_preset
 from lessons.runs import begin, claimed, go_on, read_about
 from lessons.scaling import train_at_scale
 from lessons.tokens import open_tokens
+from lessons.training_config import TrainingConfig
 
 DEFAULT_SEED = 1337
 # The settings of a TrainingConfig that have a flag of their own: its type and its help.

@@ -1,4 +1,4 @@
-"""Lesson 8 · checkpoints: a run that is killed at any moment goes on as if it never was.
+"""Plumbing · checkpoints: a run that is killed at any moment goes on as if it never was.
 
 last.pt is the newest, previous.pt the one before it, best.pt the one of the lowest
 validation loss. Each holds all there is to know: weights, optimiser, step, random states,

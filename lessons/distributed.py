@@ -1,4 +1,4 @@
-"""Lesson 8 · several processes that train one model, each on its share of every batch.
+"""Plumbing · several processes that train one model, each on its share of every batch.
 
 torchrun starts them; with a single process every function here does what it would without.
 Shapes: N tokens, B batch, T time (positions).

@@ -5,7 +5,7 @@ import torch
 
 from lessons.errors import BadInput
 from lessons.gpt import GPT, GPTConfig, parameter_count
-from lessons.optimization import TrainingConfig
+from lessons.training_config import TrainingConfig
 
 GB = 1e9
 

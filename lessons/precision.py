@@ -1,4 +1,4 @@
-"""Lesson 8 · half precision where the device is faster in it, and compiled models on request.
+"""Plumbing · half precision where the device is faster in it, and compiled models on request.
 
 Shapes: B batch, T time (positions), nh heads, hs head size.
 """

@@ -1,4 +1,4 @@
-"""Lesson 8 · shapes and settings that have a name, from a laptop's to GPT-2's.
+"""Plumbing · shapes and settings that have a name, from a laptop's to GPT-2's.
 
 A preset's vocab_size gives way to that of the text it is trained on.
 """
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lessons.errors import BadInput
 from lessons.gpt import GPTConfig
-from lessons.optimization import TrainingConfig
+from lessons.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)

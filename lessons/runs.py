@@ -15,10 +15,10 @@ from filelock import FileLock, Timeout
 from lessons.checkpoints import find_checkpoint, link, read_checkpoint
 from lessons.errors import BadInput
 from lessons.gpt import GPTConfig
-from lessons.optimization import TrainingConfig
 from lessons.presets import find_preset
 from lessons.scaling import micro_batch_size
 from lessons.tokens import described_tokens, write_tokens
+from lessons.training_config import TrainingConfig
 
 FILES = ("last.pt", "previous.pt", "best.pt", "losses.csv", "losses.json", "tokens.bin",
          "tokens.json")  # fmt: skip

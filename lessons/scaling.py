@@ -1,4 +1,4 @@
-"""Lesson 8 · the training loop at scale.
+"""Plumbing · the training loop at scale: rows, checkpoints, and one step after the other.
 
 Shapes: N tokens in a split, B batch, T time (positions). Losses are in nats per character.
 """
@@ -14,15 +14,16 @@ import torch.nn as nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from lessons.batches import get_batch
 from lessons.checkpoints import read_checkpoint, room_in, save_checkpoint
-from lessons.distributed import any_process, my_share, rank, shared_full_loss, world_size
+from lessons.distributed import any_process, rank, shared_full_loss, world_size
 from lessons.errors import BadInput, Stopped
 from lessons.interrupts import stop_requests
 from lessons.losses import COLUMNS, write_csv
-from lessons.optimization import TrainingConfig, learning_rate_at
+from lessons.optimization import learning_rate_at
 from lessons.precision import autocast, compiled
 from lessons.tokens import as_ids
+from lessons.train_step import train_step
+from lessons.training_config import TrainingConfig
 from lessons.training_state import TrainingState
 
 # To look at a loss, the CPU must wait for the GPU: once in so many steps is enough.
@@ -45,46 +46,6 @@ def micro_batch_size(config: TrainingConfig) -> int:
             f"of {n_shares}."
         )
     return config.batch_size // n_shares
-
-
-def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) -> torch.Tensor:
-    """One step of AdamW; returns the loss of this process's share of the batch, a scalar.
-
-    `fast` is the model, or a wrapper around it that shares its weights: compiled, or averaging
-    gradients over the processes whenever one of them calls backward.
-    """
-    config, scaler = state.config, state.scaler
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate_at(state.step, config)
-    # Every process draws the same batch: how many there are changes nothing but dropout.
-    batch = get_batch(train_data, config.batch_size, state.model.block_size, state.batch_rng)
-    xb, yb = (as_ids(my_share(ids)) for ids in batch)  # each (B, T)
-    if state.device.type == "cuda":
-        # From pinned memory the GPU fetches them by itself, while the CPU goes on.
-        xb, yb = (ids.pin_memory().to(state.device, non_blocking=True) for ids in (xb, yb))
-    else:
-        xb, yb = xb.to(state.device), yb.to(state.device)
-    total = torch.zeros((), device=state.device)
-    micro_batches = zip(*(ids.chunk(config.grad_accum_steps) for ids in (xb, yb)), strict=True)
-    for i, (x, y) in enumerate(micro_batches, 1):
-        # Averaging over the processes takes time: once is enough, with the last micro-batch.
-        not_yet = world_size() > 1 and i < config.grad_accum_steps
-        with fast.no_sync() if not_yet else nullcontext():
-            with autocast(state.device, state.dtype):
-                _, loss = fast(x, y)
-            loss = loss / config.grad_accum_steps  # gradients add up: this makes their sum a mean
-            scaler.scale(loss).backward()
-        total += loss.detach()
-    scaler.unscale_(state.optimizer)  # before clipping, which must see their true length
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
-    if not scaler.is_enabled():  # a scaler itself leaves out steps with infinite gradients
-        # 0 times an infinite norm is NaN, and shows in the loss before the weights are saved.
-        total += 0 * norm
-    scaler.step(state.optimizer)
-    scaler.update()
-    state.optimizer.zero_grad()
-    state.step += 1
-    return total
 
 
 def check_number(loss: float, step: int, config: TrainingConfig) -> None:
@@ -132,8 +93,9 @@ def train_at_scale(
         fast = DistributedDataParallel(fast)
     bar = progress
     if bar is None:
-        bar = tqdm(total=config.max_iters, initial=state.step, unit="step", ncols=100,
-                   disable=rank() > 0)  # fmt: skip
+        # Not `disable=False` for rank 0: that would overrule the variable TQDM_DISABLE.
+        silent = {"disable": True} if rank() > 0 else {}
+        bar = tqdm(total=config.max_iters, initial=state.step, unit="step", ncols=100, **silent)
     unseen: list[torch.Tensor] = []  # losses that nobody has looked at, since `last_look`
     last_look = time.perf_counter()
 

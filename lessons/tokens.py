@@ -1,4 +1,4 @@
-"""Lesson 8 · a text that may be larger than memory, as tokens in a file.
+"""Plumbing · a text that may be larger than memory, as tokens in a file.
 
 A folder holds tokens.bin, the ids as uint16, and tokens.json, which says what of.
 """

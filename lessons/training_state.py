@@ -1,11 +1,12 @@
-"""Lesson 8 · all that a run must remember to go on as if it had never stopped."""
+"""Plumbing · all that a run must remember to go on as if it had never stopped."""
 
 import pandas as pd
 import torch
 import torch.nn as nn
 
 from lessons.distributed import gather, rank
-from lessons.optimization import TrainingConfig, make_optimizer
+from lessons.optimization import make_optimizer
+from lessons.training_config import TrainingConfig
 
 
 class TrainingState:

@@ -19,9 +19,10 @@ from lessons.gpt import (
 )
 from lessons.multi_head import CausalSelfAttention
 from lessons.normalization import PreNormBlock
-from lessons.optimization import TrainingConfig, learning_rate_at, make_optimizer
+from lessons.optimization import learning_rate_at, make_optimizer
 from lessons.precision import autocast, causal_attention, compiled, pick_dtype
 from lessons.presets import PRESETS, find_preset
+from lessons.training_config import TrainingConfig
 
 CPU = torch.device("cpu")
 TINY = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16)

@@ -23,8 +23,9 @@ HOUSE = [
     *("tokenizer", "batches", "bigram", "training", "sampling"),
     *("averaging", "attention", "language_model", "multi_head"),
     *("feed_forward", "residual", "normalization"),
-    *("precision", "gpt", "optimization", "presets", "distributed", "checkpoints"),
-    *("training_state", "tokens", "scaling", "memory", "runs"),
+    *("precision", "gpt", "training_config", "optimization", "presets"),
+    *("distributed", "checkpoints"),
+    *("training_state", "tokens", "train_step", "scaling", "memory", "runs"),
     *("ladder", "records", "plots"),
 ]
 COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}

@@ -30,11 +30,11 @@ from lessons.distributed import shared_full_loss
 from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
 from lessons.losses import COLUMNS, read_csv
-from lessons.optimization import TrainingConfig
 from lessons.scaling import train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.tokens import as_ids, open_tokens, write_tokens
 from lessons.training import full_loss
+from lessons.training_config import TrainingConfig
 from lessons.training_state import TrainingState
 
 TINY = GPTConfig(vocab_size=28, block_size=8, n_layer=1, n_head=2, n_embd=16)
@@ -568,7 +568,7 @@ from dataclasses import replace
 from lessons.gpt import GPT
 from lessons.memory import memory_needed
 from lessons.presets import PRESETS
-from lessons.scaling import train_step
+from lessons.train_step import train_step
 from lessons.training_state import TrainingState
 
 def own_memory():
