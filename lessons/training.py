@@ -55,7 +55,7 @@ def estimate_loss(
 
 
 def full_loss(
-    model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 2048
+    model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 512
 ) -> float:
     """The mean loss over all of `data`, (N,): every token but the first is predicted once.
 
