@@ -6,7 +6,7 @@ READY := .venv/ready
 # Jupyter refuses to start for root, as in a container, unless it is told to.
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test ladder bench train sample speed gpu figures notebooks clean
+.PHONY: help lab test ladder bench train sample speed gpu figures norms notebooks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ speed: $(READY) ## lesson 1's loop against the scaled one, in tokens per second
 
 gpu: $(READY) ## measure the last rung on a CUDA machine, in nine minutes
 	@$(BIN)/python helper_scripts/measure_gpu.py $(ARGS)
+
+norms: $(READY) ## measure lesson 7's grid, what is missing of it
+	@$(BIN)/python helper_scripts/measure_norms.py $(ARGS)
 
 figures: $(READY) ## draw images/ and the README's table from data/losses/
 	$(BIN)/python helper_scripts/plot_loss.py $(ARGS)
