@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 
 if "google.colab" in sys.modules:
-    course = Path("/content/{repository}")
+    course = Path("{repository}").resolve()
     if not course.exists():
         url = "https://github.com/{owner}/{repository}.git"
         clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}", url, str(course)]

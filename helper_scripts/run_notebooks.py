@@ -1,7 +1,13 @@
-"""Run notebooks from top to bottom and keep their outputs; unchanged ones give a clean diff."""
+"""Run notebooks from top to bottom and keep their outputs; unchanged ones give a clean diff.
+
+A cell tagged `timing` prints times, which differ at every run: where nothing else differs, the
+notebook stays as it was. A sample that opens a lesson is what the lesson before printed in its
+cell tagged `sample`.
+"""
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -19,14 +25,45 @@ METADATA = {
 }
 
 
-def run(path: Path) -> None:
-    """Run one notebook in place; raises BadInput, and leaves the file alone, if a cell fails."""
+def tagged(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookNode]:
+    """The cells that have this tag."""
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def sample_of(path: Path) -> str:
+    """What the model of this notebook wrote."""
+    (cell,) = tagged(nbformat.read(path, as_version=4), "sample")
+    return "".join(output.text for output in cell.outputs).strip()
+
+
+def quote(notebook: nbformat.NotebookNode, sample: str) -> None:
+    """Put the last lesson's sample into the fence of **Where we are**, in place."""
+    cell = next(cell for cell in notebook.cells if cell.source.startswith("## Where we are"))
+    fence = "```\n" + sample + "\n```"
+    cell.source = re.sub(r"```\n.*?\n```", lambda _: fence, cell.source, flags=re.DOTALL)
+
+
+def lasting(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The notebook's cells, without the outputs that differ at every run."""
+    timed = {cell.id for cell in tagged(notebook, "timing") if cell.outputs}
+    return [cell | {"outputs": []} if cell.id in timed else cell for cell in notebook.cells]
+
+
+def run(path: Path, before: Path | None = None) -> None:
+    """Run one notebook in place; raises BadInput, and leaves the file alone, if a cell fails.
+
+    `before` is the notebook of the last lesson, whose sample this one quotes.
+    """
     notebook = nbformat.read(path, as_version=4)
+    old = nbformat.read(path, as_version=4)
+    if before:
+        quote(notebook, sample_of(before))
     client = NotebookClient(
         notebook,
         timeout=600,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # pieces of one print would differ from run to run
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
@@ -35,13 +72,15 @@ def run(path: Path) -> None:
         raise BadInput(f"A cell of {path.name} failed, nothing was written:\n{error}") from None
     # Colab's own entries, such as the wish for a GPU, stay.
     notebook.metadata.update(METADATA)
+    if (lasting(notebook), notebook.metadata) == (lasting(old), old.metadata):
+        return
     write_whole(path, (nbformat.writes(notebook) + "\n").encode())
 
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", metavar="01", help="numbers (default: all)")
     args = parser.parse_args()
     if not is_tiny_shakespeare(load_text()):
         raise BadInput(
@@ -49,9 +88,14 @@ def main() -> None:
         )
     # Bars are redrawn by the clock: their traces would differ every time.
     os.environ["TQDM_DISABLE"] = "1"
-    for path in args.notebooks or sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb")):
-        print(path.name, flush=True)
-        run(path)
+    paths = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+    unknown = set(args.notebooks) - {path.name[:2] for path in paths}
+    if unknown:
+        raise BadInput(f"There is no notebook {unknown.pop()}: give its two digits, such as 01.")
+    for before, path in zip([None, *paths], paths, strict=False):
+        if not args.notebooks or path.name[:2] in args.notebooks:
+            print(path.name, flush=True)
+            run(path, before)
 
 
 if __name__ == "__main__":

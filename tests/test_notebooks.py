@@ -1,23 +1,40 @@
 """Every notebook has the skeleton of the house, and its code is the code in lessons/."""
 
 import copy
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 import colab_links
 import readme_table
 import run_notebooks
 import sync_notebooks
 from lessons.errors import BadInput
+from lessons.ladder import RUNGS, summary
+from lessons.losses import read_losses
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+LESSONS = [
+    *("01_bigram", "02_averaging_trick", "03_single_head", "04_multi_head"),
+    *("05_feed_forward", "06_residuals", "07_post_vs_pre_norm", "08_scaling_up"),
+]
+
+
+def test_the_course_has_its_eight_lessons():
+    assert [path.stem for path in PATHS] == LESSONS
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -78,10 +95,62 @@ def test_one_title_and_headings_in_order(notebook):
 
 def test_every_prediction_is_followed_by_code_and_a_folded_answer(notebook):
     cells = notebook.cells
-    for n, cell in enumerate(cells):
-        if cell.source.startswith("**Predict.**"):
-            assert cells[n + 1].cell_type == "code"
-            assert any("<details>" in later.source for later in cells[n + 2 : n + 5]), cell.source
+    predictions = [n for n, cell in enumerate(cells) if "**Predict.**" in cell.source]
+    assert len(predictions) >= 6
+    for n in predictions:
+        last_paragraph = cells[n].source.split("\n\n")[-1]
+        assert last_paragraph.startswith("**Predict.**"), cells[n].source
+        assert cells[n + 1].cell_type == "code"
+        assert any("<details>" in later.source for later in cells[n + 2 : n + 5]), cells[n].source
+
+
+def test_an_idea_takes_at_most_120_words(notebook):
+    for cell in notebook.cells:
+        if cell.source.startswith("## ") and not cell.source.startswith("## Recap"):
+            text = re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL)
+            assert len(text.split()) <= 120, cell.source
+
+
+def test_the_minutes_stand_in_the_metadata_and_in_the_text(notebook):
+    minutes = notebook.metadata["gpt_ladder"]["minutes"]
+    line = "**Minutes:** {lesson} to read and run, {exercises} for the exercises.".format(**minutes)
+    assert line in notebook.cells[0].source
+    assert 20 <= minutes["lesson"] <= 45
+    cells = [cell.source for cell in notebook.cells if "minutes).**" in cell.source]
+    stated = [int(n) for source in cells for n in re.findall(r"\((\d+) minutes\)", source)]
+    assert stated == [5, 15, 30] and sum(stated) == minutes["exercises"]
+
+
+def test_it_opens_with_what_the_last_lesson_wrote(path, notebook):
+    where = next(c.source for c in notebook.cells if c.source.startswith("## Where we are"))
+    if path != PATHS[0]:
+        before = PATHS[PATHS.index(path) - 1]
+        assert f"```\n{run_notebooks.sample_of(before)}\n```" in where
+
+
+def texts_of(notebook) -> str:
+    """All code of a notebook, and all that it printed."""
+    cells = code_cells(notebook)
+    return "\n".join(
+        [c.source for c in cells] + [o.get("text", "") for c in cells for o in c.outputs]
+    )
+
+
+def test_every_figure_in_the_prose_was_printed_by_a_cell_or_is_on_record(path, notebook):
+    table = summary(read_losses())
+    known = {f"{loss:.3f}" for loss in table.val_loss} | {f"{rung.published:g}" for rung in RUNGS}
+    # Of an earlier lesson too: the text may look back.
+    earlier = PATHS[: PATHS.index(path) + 1]
+    known |= set(re.findall(r"\d+\.\d+", "\n".join(texts_of(nbformat.read(p, 4)) for p in earlier)))
+    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    # An exercise names settings to try.
+    prose = "\n".join(cell.source for cell in cells if "minutes).**" not in cell.source)
+    prose = re.sub(r"```.*?```|`[^`]*`|\$.*?\$", "", prose, flags=re.DOTALL)
+    assert set(re.findall(r"\d+\.\d\d+", prose)) <= known
+
+
+def test_lesson_8_alone_asks_for_a_gpu(path, notebook):
+    assert (notebook.metadata.get("accelerator") == "GPU") == path.name.startswith("08_")
 
 
 def test_what_it_teaches_is_the_text_of_the_module(path, notebook):
@@ -101,16 +170,71 @@ def test_badges_and_setup_cells_lead_home():
         assert code_cells(notebook)[0].source == colab_links.SETUP.format(**place)
 
 
-def test_the_setup_cell_fetches_the_course_in_colab_and_does_nothing_elsewhere(monkeypatch):
-    calls = []
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: calls.append(args))
-    setup = colab_links.SETUP.format(**colab_links.home(fork=False))
-    exec(setup, {})
-    assert calls == []
-    monkeypatch.setitem(sys.modules, "google.colab", object())
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    exec(setup, {})
-    assert [command[0][:2] for command in calls] == [["git", "clone"], [sys.executable, "-m"]]
+def test_the_setup_cell_does_nothing_outside_colab(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", None)  # calling it would be an error
+    exec(colab_links.SETUP.format(**colab_links.home(fork=False)), {})
+
+
+@pytest.fixture
+def colab(tmp_path):
+    """A folder in which a function runs the setup cell as if in Colab, without a network.
+
+    The clone address leads to a local repository with this checkout's files in it, and pip
+    installs into a virtual environment of its own, which sees the packages of this one.
+    """
+    place = colab_links.home(fork=False)
+    origin, content, env = tmp_path / "origin", tmp_path / "content", tmp_path / "env"
+    git = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(git, capture_output=True, text=True, check=True).stdout.split("\n"):
+        if name and (ROOT / name).is_file():
+            (origin / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, origin / name)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q", "-b", place["branch"]], ["add", "-A"],
+                    [*author, "commit", "-q", "-m", "all"]):  # fmt: skip
+        subprocess.run(["git", "-C", str(origin), *command], check=True)
+    config = tmp_path / "gitconfig"
+    address = "https://github.com/{owner}/{repository}.git".format(**place)
+    config.write_text(f'[url "{origin.as_uri()}"]\n    insteadOf = {address}\n')
+    venv.create(env)
+    python = env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    own = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    (Path(own) / "shared.pth").write_text(sysconfig.get_path("purelib"))
+    stub = "import sys, types; sys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+    proof = "\nimport lessons, torch; print(lessons.__file__); print(torch.__file__)"
+    code = stub + colab_links.SETUP.format(**place) + proof
+    settings = {
+        "GIT_CONFIG_GLOBAL": str(config),
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+    }
+    content.mkdir()
+
+    def run(cell=code) -> subprocess.CompletedProcess:
+        return subprocess.run([python, "-c", cell], cwd=content, env=os.environ | settings,
+                              capture_output=True, text=True)  # fmt: skip
+
+    run.content, run.config, run.code = content, config, code
+    return run
+
+
+def test_the_setup_cell_fetches_and_installs_the_course_in_colab_once(colab):
+    for _ in range(2):
+        result = colab()
+        assert result.returncode == 0, result.stderr
+        ours, torch_file = result.stdout.strip().splitlines()[-2:]
+        assert Path(ours).is_relative_to(colab.content.resolve())
+        # Colab's own torch: here the one of the environment that runs the tests.
+        assert torch_file == torch.__file__
+
+
+def test_a_setup_that_fails_in_colab_is_seen_to_fail(colab):
+    colab.config.write_text(
+        f'[url "{(colab.content / "nowhere").as_uri()}"]\n    insteadOf = https://\n'
+    )
+    result = colab()
+    assert result.returncode != 0 and "CalledProcessError" in result.stderr
 
 
 def test_a_comment_that_drifts_is_noticed_and_mended():
@@ -159,6 +283,37 @@ def test_bad_input_shows_one_sentence_in_a_notebook_and_no_frames(tmp_path):
     run_notebooks.NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute()
     traceback = "\n".join(notebook.cells[0].outputs[0].traceback)
     assert "'z' at position 2" in traceback and "line" not in traceback
+
+
+def notebook_of(folder, name: str, *cells) -> Path:
+    """A notebook file with these code cells, each (source, tag), run once."""
+    made = [nbformat.v4.new_code_cell(source, metadata={"tags": [tag]}) for source, tag in cells]
+    path = folder / name
+    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
+    run_notebooks.run(path)
+    return path
+
+
+def test_times_that_differ_leave_the_notebook_as_it_was(tmp_path):
+    timed = "import time; print(time.perf_counter())"
+    path = notebook_of(tmp_path, "01.ipynb", (timed, "timing"))
+    before = path.read_bytes()
+    run_notebooks.run(path)
+    assert path.read_bytes() == before
+    path = notebook_of(tmp_path, "02.ipynb", (timed, "sample"))
+    before = path.read_bytes()
+    run_notebooks.run(path)
+    assert path.read_bytes() != before
+
+
+def test_a_lesson_quotes_the_last_ones_sample(tmp_path):
+    before = notebook_of(tmp_path, "01.ipynb", ("print('\\nto be\\\\n')", "sample"))
+    cell = nbformat.v4.new_markdown_cell("## Where we are\n\n```\nold\n```\n\nAfter.")
+    path = tmp_path / "02.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    run_notebooks.run(path, before)
+    source = nbformat.read(path, as_version=4).cells[0].source
+    assert source == "## Where we are\n\n```\nto be\\n\n```\n\nAfter."
 
 
 def test_a_fork_links_to_itself(monkeypatch, tmp_path):
