@@ -23,9 +23,10 @@ from lessons.batches import get_batch, split
 from lessons.corpus import load_text
 from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import RUNGS, Rung, Settings, build_model, find_rungs
+from lessons.measuring import evaluation, full_loss
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention
 from lessons.tokenizer import CharTokenizer
-from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss, evaluation, full_loss
+from lessons.training import EVAL_BATCH_SIZE, EVAL_ITERS, estimate_loss
 
 # The rungs that lesson 1's loop trains.
 LESSON_1 = [rung for rung in RUNGS if isinstance(rung.settings, Settings)]

@@ -21,11 +21,12 @@ BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
 
 SETUP = """\
 # In Colab this fetches the course, once; anywhere else it does nothing.
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
-if "google.colab" in sys.modules:
+if "google.colab" in sys.modules and importlib.util.find_spec("lessons") is None:
     course = Path("{repository}").resolve()
     if not course.exists():
         url = "https://github.com/{owner}/{repository}.git"

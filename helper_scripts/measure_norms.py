@@ -36,11 +36,12 @@ def rung_of(n_layer: int, learning_rate: float, norm: str, max_iters: int) -> Ru
 
 
 def measured(out: Path, about: dict) -> pd.DataFrame:
-    """The rows on record; raises BadInput if they were measured with other settings."""
+    """The rows on record; raises BadInput if they are of other settings or of another text."""
     if not out.exists():
         return pd.DataFrame(columns=COLUMNS)
     kept = out.with_suffix(".json")
-    if not kept.exists() or json.loads(kept.read_text()) != about:
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    if any(before.get(key) != about[key] for key in ("hyperparameters", "text_sha256")):
         raise BadInput(
             f"{out} was measured in another way than this: name another file with --out."
         )
@@ -76,7 +77,9 @@ def main() -> None:
         "threads": 1,
     }
     rows = measured(args.out, about)
-    write_whole(args.out.with_suffix(".json"), (json.dumps(about, indent=2) + "\n").encode())
+    if rows.empty:
+        note = json.dumps(about, indent=2) + "\n"
+        write_whole(args.out.with_suffix(".json"), note.encode())
     done = set(rows[COLUMNS[:-1]].itertuples(index=False, name=None))
     for run in tqdm(grid(args.seeds, args.depths, args.learning_rates), unit="run"):
         if run in done:

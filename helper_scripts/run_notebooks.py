@@ -88,6 +88,8 @@ def main() -> None:
         )
     # Bars are redrawn by the clock: their traces would differ every time.
     os.environ["TQDM_DISABLE"] = "1"
+    # The prose is about what a CPU trains.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     paths = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
     unknown = set(args.notebooks) - {path.name[:2] for path in paths}
     if unknown:

@@ -16,7 +16,7 @@ import torch.distributed as dist
 import torch.nn as nn
 
 from lessons.errors import BadInput
-from lessons.training import full_loss
+from lessons.measuring import full_loss
 
 Result = TypeVar("Result")
 CPU = torch.device("cpu")

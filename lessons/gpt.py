@@ -107,7 +107,7 @@ class GPT(LanguageModel):
                 nn.init.normal_(module.weight, std=std)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        # 2 n_layer terms are added to the residual stream: smaller ones keep it from growing.
+        # 2 n_layer terms are added to the stream: its growth must not depend on their number.
         for block in self.body[1:]:  # the first is the dropout
             for into_stream in (block.attn.proj, block.mlp.net[-1]):
                 nn.init.normal_(into_stream.weight, std=std / (2 * self.config.n_layer) ** 0.5)

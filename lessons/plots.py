@@ -29,6 +29,11 @@ def show(figure: Figure, alt: str) -> None:
     display(Image(data=small.getvalue(), metadata={"alt": alt}))
 
 
+def labels_of(text: str) -> list[str]:
+    """The characters of a text as labels, with spaces and line breaks made visible."""
+    return [repr(ch)[1:-1].replace(" ", "␣") for ch in text]
+
+
 def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -> Figure:
     """Validation loss against step: a line per rung for the mean, a band for the sd over seeds.
 

@@ -41,7 +41,7 @@ def pick_dtype(device: torch.device, n_embd: int, name: str = "auto") -> torch.d
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """In a `with` block of this, PyTorch computes matrix products in `dtype`.
 
-    Weights stay float32, and so does what needs the digits: softmax, norms and the loss.
+    Weights stay float32, and so does what needs the digits: the loss, and on a GPU norms too.
     Micikevicius et al., Mixed Precision Training, 2018.
     """
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

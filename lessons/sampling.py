@@ -8,7 +8,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from lessons.errors import BadInput
-from lessons.training import evaluation
+from lessons.measuring import evaluation
 
 
 def generate(

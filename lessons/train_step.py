@@ -1,4 +1,4 @@
-"""Lesson 8 · one training step at scale: what ten lines become on a GPU, or on eight.
+"""Plumbing · one training step at scale: what ten lines become on a GPU, or on eight.
 
 Shapes: N tokens in a split, B batch, T time (positions). Losses are in nats per character.
 """

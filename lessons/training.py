@@ -1,36 +1,22 @@
-"""Lesson 1 · the training loop, and two ways to measure a loss.
+"""Lesson 1 · the training loop, and the loss estimated on the way.
 
 Shapes: N tokens in a split, B batch, T time (positions). Losses are in nats per character.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import pandas as pd
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from lessons.batches import get_batch
-from lessons.errors import BadInput
+from lessons.measuring import evaluation, full_loss
 
 # A few large batches: without gradients they cost less than many small ones.
 EVAL_BATCH_SIZE, EVAL_ITERS = 640, 10
-
-
-@contextmanager
-def evaluation(model: nn.Module):
-    """In a `with evaluation(model):` block dropout is off and no gradients are recorded."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)
 
 
 def estimate_loss(
@@ -52,29 +38,6 @@ def estimate_loss(
             _, loss = model(xb.to(device), yb.to(device))
             losses.append(loss.item())
     return sum(losses) / eval_iters
-
-
-def full_loss(
-    model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 512
-) -> float:
-    """The mean loss over all of `data`, (N,): every token but the first is predicted once.
-
-    The data is cut into windows of block_size, end to end, so nothing is random; early in
-    a window the context is short, as in training. Raises BadInput below two tokens.
-    """
-    if len(data) < 2:
-        raise BadInput(f"A loss needs at least 2 tokens, but there are {len(data)}.")
-    device = next(model.parameters()).device
-    n_missing = -(len(data) - 1) % block_size  # what the last window lacks
-    inputs = F.pad(data[:-1], (0, n_missing)).view(-1, block_size)
-    # -100 is cross_entropy's mark for "no target here".
-    targets = F.pad(data[1:], (0, n_missing), value=-100).view(-1, block_size)
-    total = 0.0
-    with evaluation(model):
-        for xb, yb in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
-            _, loss = model(xb.to(device), yb.to(device))
-            total += loss.item() * (yb != -100).sum().item()
-    return total / (len(data) - 1)
 
 
 def train(

@@ -18,11 +18,12 @@ from lessons.corpus import is_tiny_shakespeare, load_text
 from lessons.errors import BadInput
 from lessons.feed_forward import FeedForward
 from lessons.ladder import build_model, find_rungs
+from lessons.measuring import full_loss
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention, all_at_once
 from lessons.normalization import LayerNorm, PostNormBlock, PreNormBlock
 from lessons.residual import ResidualBlock
 from lessons.tokenizer import CharTokenizer
-from lessons.training import full_loss, train
+from lessons.training import train
 
 V, B, T = 65, 4, 8
 

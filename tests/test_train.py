@@ -30,10 +30,10 @@ from lessons.distributed import shared_full_loss
 from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
 from lessons.losses import COLUMNS, read_csv
+from lessons.measuring import full_loss
 from lessons.scaling import train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.tokens import as_ids, open_tokens, write_tokens
-from lessons.training import full_loss
 from lessons.training_config import TrainingConfig
 from lessons.training_state import TrainingState
 
