@@ -220,11 +220,13 @@ def children_of(pid: int) -> list[int]:
 @pytest.mark.parametrize("blow", ["SIGINT", "SIGKILL"])
 def test_finished_seeds_survive_being_stopped_and_no_process_is_left(command, tmp_path, blow):
     seeds = [str(seed) for seed in range(40)]
-    many = [*command, "--rungs", "bigram", "--max-iters", "1500", "--seeds", *seeds]
+    many = [*command, "--rungs", "bigram", "--max-iters", "150", "--seeds", *seeds]
     blow = getattr(signal, blow)
     process = subprocess.Popen(
-        many, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        many, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Tests that a shell runs in the background inherit a deafness to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     csv = tmp_path / "out" / "01_bigram.csv"
     assert wait_for(csv.exists)
     workers = children_of(process.pid)
