@@ -1,5 +1,6 @@
 """Plumbing · how long a call takes."""
 
+import statistics
 import time
 from collections.abc import Callable
 
@@ -12,4 +13,4 @@ def median_ms(call: Callable[[], object], repeats: int = 15) -> float:
         start = time.perf_counter()
         call()
         times.append((time.perf_counter() - start) * 1000)
-    return sorted(times)[repeats // 2]
+    return statistics.median(times)
