@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-import requests
-
 from lessons.errors import BadInput
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
@@ -130,8 +128,17 @@ class WrongChecksum(OSError):
     """What was downloaded is not Tiny Shakespeare."""
 
 
+class RequestsIsNotInstalled(OSError):
+    """The package that downloads is missing; `python -m lessons.doctor` says what to type."""
+
+
 def _download() -> bytes:
     """Tiny Shakespeare's bytes, verified; raises OSError where they cannot be had."""
+    # Not above: the doctor reads this module before any package is installed.
+    try:
+        import requests
+    except ImportError:
+        raise RequestsIsNotInstalled from None
     response = requests.get(URL, timeout=TIMEOUT)
     response.raise_for_status()
     if hashlib.sha256(response.content).hexdigest() != TINY_SHAKESPEARE_SHA256:

@@ -1,0 +1,199 @@
+"""Plumbing · what this machine has, what it lacks and what to type: python -m lessons.doctor.
+
+Standard library alone, as Python 3.8 can read it: this runs before anything is installed.
+A row is what, found and verdict: "ok", "note: ..." or "MEND: ..." with what to type.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable.replace(f"{ROOT}{os.sep}", "")  # as you type it in the course's folder
+OLDEST, NEWEST_TESTED = (3, 11), (3, 13)
+WIDTHS = 14, 34, 48  # of the columns: 100 with the space between them
+GIB = 2**30
+TIME_LIMIT = 120  # seconds: the first import of torch after its installation is slow
+LOOK_FOR_GPU = """
+import torch
+cpu = "CPU only: lessons 1 to 8 run on it"
+other = "MPS: used where you say --device mps" if torch.backends.mps.is_available() else cpu
+print("CUDA: " + torch.cuda.get_device_name() if torch.cuda.is_available() else other)
+"""
+LOOK_FOR_KERNEL = """
+import jupyter_client, subprocess, sys
+command = jupyter_client.KernelManager(kernel_name="python3").format_kernel_cmd()
+code = ["-c", "import ipykernel, lessons; print(lessons.__file__)"]
+if subprocess.run(command[: command.index("-m")] + code, timeout=60).returncode:
+    sys.exit("lessons or ipykernel cannot be imported by " + command[0])
+"""
+
+
+def how_to_install() -> str:
+    """What to type so that every package is there, in a version that fits."""
+    ours = ROOT / ".venv"
+    python = ours / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if Path(sys.prefix).name == "gpt-ladder":  # as environment.yml calls it
+        return "conda env update -f environment.yml"
+    if python.exists() and not ours.samefile(sys.prefix):
+        return f"{python.relative_to(ROOT)} -m lessons.doctor"
+    if os.name == "nt" and not shutil.which("make"):
+        return "type the lines for Windows in README.md"
+    # A set-up that was finished once is not repeated, unless -B tells make to.
+    return "make -B lab" if python.exists() else "make lab"
+
+
+def ask(code: str) -> tuple[bool, str]:
+    """Run `code` in an empty folder: did it work, and the last line that it said."""
+    options = {"capture_output": True, "text": True, "errors": "replace", "timeout": TIME_LIMIT}
+    with tempfile.TemporaryDirectory() as elsewhere:
+        try:  # in a process of its own, because a broken package can crash or never answer
+            answer = subprocess.run([sys.executable, "-c", code], cwd=elsewhere, **options)
+        except subprocess.TimeoutExpired:
+            return False, f"no answer in {TIME_LIMIT} seconds"
+    said = answer.stderr if answer.returncode else answer.stdout
+    return answer.returncode == 0, (said.strip() or f"exit {answer.returncode}").splitlines()[-1]
+
+
+def python_row(version: tuple[int, int]) -> tuple[str, str, str]:
+    """Python's version, and the folder that its packages are in."""
+    name, verdict = "{}.{}".format(*version), "ok"
+    if version < OLDEST:
+        verdict = f"MEND: Python {name} is too old: install " + "{}.{} or newer".format(*OLDEST)
+    elif version > NEWEST_TESTED:
+        verdict = "note: newer than tested; if pip finds no torch: make PYTHON=python3.13 lab"
+    return "Python", f"{name} in {sys.prefix}", verdict
+
+
+def installed(name: str) -> str:
+    """The version of a package, or "" if it is not there."""
+    return next((found.version for found in importlib.metadata.distributions(name=name)), "")
+
+
+def release(version: str) -> list[int]:
+    """The numbers a version starts with, [2, 4, 0, 0] for 2.4rc1+cpu: enough to compare ours."""
+    numbers = re.findall(r"\d+", re.match(r"[\d.]*", version).group())
+    return [int(n) for n in [*numbers, 0, 0, 0, 0]][:4]
+
+
+def package_row(requirement: str, tested: dict[str, str]) -> tuple[str, str, str]:
+    """A package against its range, as in "torch>=2.4", and the version that was tested."""
+    name, _, oldest = requirement.partition(">=")
+    version = installed(name)
+    if not version:
+        return name, "not installed", f"MEND: {how_to_install()}"
+    if release(version) < release(oldest):
+        return name, version, f"MEND: {oldest} or newer is needed: {how_to_install()}"
+    same = release(version) == release(tested[name])
+    return name, version, "ok" if same else f"note: tested with {tested[name]}"
+
+
+def package_rows() -> Iterator[tuple[str, str, str]]:
+    """A row for each package of the course, and one for those that only the tests need."""
+    if not (ROOT / "pyproject.toml").exists():
+        yield "packages", "no pyproject.toml beside lessons/", "note: versions not compared"
+        return
+    import tomllib  # not above, because Python 3.10 has none
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower()
+    tested = dict(re.findall(r"^(\S+)==(\S+)", pins, re.MULTILINE))
+    extras = project["optional-dependencies"]
+    yield from (package_row(line, tested) for line in project["dependencies"] + extras["lab"])
+    rows = [package_row(line, tested) for line in extras["test"]]
+    lacking = [name for name, _, verdict in rows if verdict.startswith("MEND")]
+    note = f"note: the tests need {', '.join(lacking)}: {how_to_install()}" if lacking else "ok"
+    yield "for the tests", f"{len(rows) - len(lacking)} of {len(rows)} packages", note
+
+
+def text_row() -> tuple[str, str, str]:
+    """The text in data/, read as the lessons read it."""
+    import lessons.corpus as corpus  # not above, because it needs a newer Python
+
+    path = corpus.DATA_DIR / "input.txt"
+    if not path.exists():
+        offline = "offline it is Python's language reference, and losses will not match the table"
+        return "text", "not here yet", f"note: downloaded at the first use; {offline}"
+    try:
+        if corpus.is_tiny_shakespeare("".join(corpus.read_chunks(path))):
+            return "text", "Tiny Shakespeare", "ok"
+    except corpus.BadInput as error:
+        return "text", str(error), "MEND: mv data/input.txt data/unusable.txt"
+    return "text", "another text", "note: losses will not match the table"
+
+
+def machine_rows() -> Iterator[tuple[str, str, str]]:
+    """Cores, memory and disk, as far as this process may use them."""
+    mine = getattr(os, "sched_getaffinity", None)  # only Linux has it
+    cores = len(mine(0)) if mine else os.cpu_count() or 1
+    # The README's minutes were measured with two cores.
+    yield "cores", str(cores), "ok" if cores > 1 else "note: slower than README.md says"
+    try:
+        import psutil
+
+        memory = psutil.virtual_memory().total
+    except ImportError:
+        known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {})  # Windows has none
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 0
+    # A kernel with torch, JupyterLab and a browser share it; when it is full, all of them crawl.
+    note = "note: close other programs" if 0 < memory < 4 * GIB else "ok"
+    yield "memory", f"{memory / GIB:.1f} GiB" if memory else "unknown", note
+    free = shutil.disk_usage(ROOT).free
+    # A full disk breaks checkpoints off; on Linux pip's torch brings gigabytes of CUDA along.
+    full = free < (1 if installed("torch") or sys.platform != "linux" else 10) * GIB
+    mend = f"MEND: free some, as with {PYTHON} -m pip cache purge"
+    yield "disk", f"{free / GIB:.1f} GiB free", mend if full else "ok"
+
+
+def gpu_row() -> tuple[str, str, str]:
+    """What torch can compute on."""
+    if not installed("torch"):
+        return "CUDA or MPS", "unknown until torch is installed", "note: ask again then"
+    works, found = ask(LOOK_FOR_GPU)
+    if not works:
+        return "CUDA or MPS", found, f"MEND: {PYTHON} -m pip install --force-reinstall torch"
+    idle = found.startswith("CPU") and shutil.which("nvidia-smi")
+    note = "note: a GPU may be here: update its driver, or install a torch with CUDA (pytorch.org)"
+    return "CUDA or MPS", found, note if idle else "ok"
+
+
+def kernel_row() -> tuple[str, str, str]:
+    """The kernel that the notebooks ask for, from another folder."""
+    works, answer = ask(LOOK_FOR_KERNEL)
+    if works:
+        ours = Path(answer).resolve().parent == ROOT / "lessons"
+        found = f"imports {Path(answer).parent}"
+        return "Jupyter kernel", found, "ok" if ours else "note: another copy of the lessons"
+    foreign = answer.startswith("lessons or") and sys.prefix not in answer
+    remove = f"{PYTHON} -m jupyter_client.kernelspecapp remove python3"
+    return "Jupyter kernel", answer, f"MEND: {remove if foreign else how_to_install()}"
+
+
+def main() -> int:
+    """Print the table; 0 if nothing is to be mended, else 1."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # consoles may lack a letter of a folder
+    rows = [python_row(sys.version_info[:2])]
+    if sys.version_info >= OLDEST:  # else the rest would be about a Python to leave behind
+        rows += [*package_rows(), text_row(), *machine_rows(), gpu_row(), kernel_row()]
+    for row in rows:
+        cells = (textwrap.wrap(row[i], WIDTHS[i], break_on_hyphens=False) for i in range(3))
+        for line in zip_longest(*cells, fillvalue=""):
+            print("{:14}  {:34}  {}".format(*line).rstrip())
+    n_bad = sum(verdict.startswith("MEND") for _, _, verdict in rows)
+    bad = f"{n_bad} to mend: type what stands there, in {ROOT}, and look again."
+    print("\n" + (bad if n_bad else "Nothing to mend: this machine is ready."))
+    return 1 if n_bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
