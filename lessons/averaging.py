@@ -1,9 +1,11 @@
 """Lesson 2 · one idea four ways: each position becomes the mean of itself and its past.
 
-Shapes: B batch, T time (positions), C channels. All four functions: (B, T, C) -> (B, T, C).
+Shapes: B batch, T time (positions), C channels, V vocab_size. All four functions:
+(B, T, C) -> (B, T, C).
 """
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from einops import einsum
 
@@ -43,3 +45,26 @@ def average_by_einops(x: torch.Tensor) -> torch.Tensor:
     weights = torch.ones(T, T, dtype=x.dtype, device=x.device).tril()
     weights = weights / weights.sum(dim=1, keepdim=True)  # (T, T)
     return einsum(weights, x, "t s, b s c -> b t c")
+
+
+class AveragingLanguageModel(nn.Module):
+    """All characters so far vote on the next, by fixed or learned shares, (B, T) -> (B, T, V)."""
+
+    def __init__(self, vocab_size: int, block_size: int, learn: bool):
+        super().__init__()
+        self.block_size = block_size
+        self.token_embedding = nn.Embedding(vocab_size, vocab_size)
+        nn.init.zeros_(self.token_embedding.weight)
+        self.scores = nn.Parameter(torch.zeros(block_size, block_size), requires_grad=learn)
+
+    def weights(self, T: int) -> torch.Tensor:
+        """Row t holds the shares of positions 0 to t, (T, T)."""
+        mask = torch.ones(T, T, dtype=torch.bool, device=self.scores.device).tril()
+        return F.softmax(self.scores[:T, :T].masked_fill(~mask, float("-inf")), dim=-1)  # (T, T)
+
+    def forward(self, idx: torch.Tensor, targets: torch.Tensor | None = None):
+        votes = self.token_embedding(idx)  # (B, T, V)
+        logits = self.weights(idx.shape[1]) @ votes  # (B, T, V)
+        if targets is None:
+            return logits, None
+        return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())
