@@ -19,7 +19,7 @@ from markers import README, replace_between
 ROOT = Path(__file__).resolve().parent.parent
 # From bottom to top: a module imports only what stands before it.
 HOUSE = [
-    *("errors", "corpus", "device", "timing", "losses", "interrupts"),
+    *("errors", "corpus", "doctor", "device", "timing", "losses", "interrupts"),
     *("tokenizer", "batches", "bigram", "measuring", "training", "sampling"),
     *("averaging", "attention", "language_model", "multi_head"),
     *("feed_forward", "residual", "normalization"),
@@ -27,37 +27,48 @@ HOUSE = [
     *("distributed", "checkpoints"),
     *("training_state", "tokens", "train_step", "scaling", "memory", "runs"),
     *("ladder", "records", "plots"),
+    *("checks.verdict", "checks.compare", "checks.tables"),
+    *("checks.bigram", "checks.averaging", "checks.attention", "checks.multi_head"),
+    *("checks.feed_forward", "checks.residual", "checks.normalization", "checks.gpt"),
 ]
 COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}
 # Functions inside functions, and those whose name and signature say it all.
-INNER = {"forward", "wrapped", "record", "estimate", "save", "note", "needed", "look"}
-MODULES = sorted((ROOT / "lessons").glob("*.py"))
+INNER = {
+    *("forward", "wrapped", "record", "estimate", "save", "note", "needed", "look", "work"),
+    *("table", "losses", "outcome", "mean_square"),
+}
+
+
+def source_of(name: str) -> str:
+    return (ROOT / "lessons" / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
 def test_every_module_has_its_place_in_the_house():
-    assert {path.stem for path in MODULES} == {*HOUSE, "__init__"}
+    paths = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.py")]
+    names = {".".join(path.with_suffix("").parts) for path in paths}
+    assert names == {*HOUSE, "__init__", "checks.__init__"}
 
 
 @pytest.mark.parametrize("name", HOUSE)
 def test_a_module_imports_only_what_stands_below_it(name):
-    tree = ast.parse((ROOT / "lessons" / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(source_of(name))
     imported = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     imported += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
-    ours = {module.split(".")[1] for module in imported if module.startswith("lessons.")}
+    ours = {module.removeprefix("lessons.") for module in imported if module.startswith("lessons.")}
     assert "lessons" not in imported
     assert ours <= set(HOUSE[: HOUSE.index(name)])
 
 
 @pytest.mark.parametrize("name", HOUSE)
 def test_a_module_is_short_and_says_which_lesson_teaches_it(name):
-    source = (ROOT / "lessons" / f"{name}.py").read_text(encoding="utf-8")
+    source = source_of(name)
     assert len(source.splitlines()) < 200
     assert re.match(r'"""(Lesson [1-8]|Plumbing) · ', source)
 
 
 @pytest.mark.parametrize("name", HOUSE)
 def test_everything_public_has_a_docstring(name):
-    tree = ast.parse((ROOT / "lessons" / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(source_of(name))
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
             plain = node.name in INNER or node.name.startswith("build_")

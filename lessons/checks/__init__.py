@@ -1,0 +1,27 @@
+"""A check for each exercise: it takes the answer, and says what is wrong with it.
+
+`checks.perplexity(perplexity)` returns a Verdict. An experiment runs as long as it needs to, in
+`checks.attempt`; its check then looks at the table.
+"""
+
+from lessons.checks.attention import head_by_loops, one_query, scale_experiment
+from lessons.checks.averaging import average_by_cumsum, band_weights, context_experiment
+from lessons.checks.bigram import likeliest_next, perplexity, smoothing_experiment
+from lessons.checks.feed_forward import GatedFeedForward, rate_experiment, relu_unit
+from lessons.checks.gpt import gpt2_parameters, rescue_experiment, weight_after
+from lessons.checks.multi_head import attention_without_einops, head_sizes, silencing_experiment
+from lessons.checks.normalization import RMSNorm, layer_norm_row, warmup_experiment
+from lessons.checks.residual import StochasticDepthBlock, blocks_until_lost, depth_experiment
+from lessons.checks.verdict import Verdict, attempt
+
+__all__ = [
+    "Verdict", "attempt",
+    "likeliest_next", "perplexity", "smoothing_experiment",
+    "band_weights", "average_by_cumsum", "context_experiment",
+    "one_query", "head_by_loops", "scale_experiment",
+    "head_sizes", "attention_without_einops", "silencing_experiment",
+    "relu_unit", "GatedFeedForward", "rate_experiment",
+    "blocks_until_lost", "StochasticDepthBlock", "depth_experiment",
+    "layer_norm_row", "RMSNorm", "warmup_experiment",
+    "gpt2_parameters", "weight_after", "rescue_experiment",
+]  # fmt: skip

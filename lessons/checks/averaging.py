@@ -1,0 +1,93 @@
+"""Plumbing · checks of lesson 2's exercises.
+
+Shapes: B batch, T time (positions), C channels.
+"""
+
+import torch
+
+from lessons.averaging import average_by_loops
+from lessons.bigram import bigram_by_counting
+from lessons.checks.compare import as_tensor, call, expect, leak, on_each, shape_of
+from lessons.checks.tables import fresh, in_nats, rows_of, told_apart
+from lessons.checks.verdict import Mistake, check
+from lessons.measuring import full_loss
+
+
+@check
+def band_weights(answer):
+    """`band_weights(T)`: row t shares evenly between position t and the one before, (T, T)."""
+
+    def look(case: str, T: int) -> None:
+        got = as_tensor(call(answer, T, case=case), case)
+        right, both = torch.zeros(T, T), torch.zeros(T, T)
+        for t in range(T):
+            for s in range(max(0, t - 1), t + 1):
+                right[t, s] = 1 / min(t + 1, 2)
+                both[t, s] = 1
+        one_line = torch.diag(torch.ones(T - 1), -1) if T > 1 else torch.zeros(1, 1)
+        expect(got, right, case, {
+            "each row should sum to 1: divide it by its sum.": both,
+            "the first row has nobody before it, and should sum to 1 all the same: divide each "
+            "row by its own sum, and not by 2.": both / 2,
+            "each column sums to 1, and each row should: divide by the sum along dim=1.":
+                both / both.sum(dim=0, keepdim=True),
+            "position 0 looks at position 1, which comes later: this is the band above the "
+            "diagonal.": right.flip(0, 1),
+            "each looks at the one before alone, and not at itself.": one_line,
+            "this is the mean of *all* earlier positions: cut the triangle down to two lines.":
+                both.new_ones(T, T).tril() / torch.arange(1, T + 1)[:, None],
+        })  # fmt: skip
+
+    on_each({f"T = {T}": T for T in (4, 2, 7)}, look)
+
+
+@check
+def average_by_cumsum(answer):
+    """`average_by_cumsum(x)`: the mean of each position and its past, (B, T, C) -> (B, T, C)."""
+
+    def look(case: str, x: torch.Tensor) -> None:
+        T = x.shape[1]
+        got = call(answer, x, case=case)
+        leak(lambda value: call(answer, value, case=case), x, case)
+        steps = torch.arange(1, T + 1)
+        expect(got, average_by_loops(x), case, {
+            "the sums are not divided: position t has t + 1 positions in it.": x.cumsum(1),
+            "all sums are divided by T: position t has only t + 1 positions in it.":
+                x.cumsum(1) / T,
+            "the divisor runs along the channels: give it the shape (T, 1).":
+                lambda: x.cumsum(1) / steps,
+            "position t is divided by t, and it has t + 1 positions in it: count from 1.":
+                x.cumsum(1) / (steps - 1)[:, None],
+            "the sum runs over the channels: time is dim=1.": x.cumsum(2) / steps[:, None],
+            "the sum runs over the batch: time is dim=1.": x.cumsum(0) / steps[:, None],
+        })  # fmt: skip
+
+    generator = torch.Generator().manual_seed(2)
+    shapes = [(2, 5, 5), (3, 7, 2), (1, 1, 4)]
+    small = torch.tensor([[[2.0], [4.0], [9.0]], [[1.0], [1.0], [4.0]]])
+    xs = [small, *(torch.randn(shape, generator=generator) for shape in shapes)]
+    on_each({shape_of(x): x for x in xs}, look)
+
+
+@check
+def context_experiment(answer, train_data, val_data, vocab_size):
+    """The table of learned shares by context: tables, block_size, first_loss, val_loss."""
+    settings = {"tables": [1, 1, 1, 1, 1, 2], "block_size": [1, 2, 3, 4, 8, 8]}
+    rows = rows_of(answer, settings, ["first_loss", "val_loss"])
+    in_nats(rows, "val_loss", vocab_size)
+    fresh(rows, vocab_size)
+    told_apart(rows, "val_loss", "block_size")
+    told_apart(rows.loc[[(1, 8), (2, 8)]], "val_loss", "tables")
+    bigram = full_loss(bigram_by_counting(train_data, vocab_size), val_data, 8)
+    alone = rows.val_loss[1, 1]
+    if abs(alone - bigram) > 0.05:
+        raise Mistake(
+            f"With block_size 1 only the newest character has a vote, which is the bigram: by "
+            f"counting {bigram:.3f}, and your row has {alone:.3f}. Is it the loss on `val_data`, "
+            "at the end of training, with the same block_size in the model and in `train`?"
+        )
+    if rows.val_loss[2, 8] > rows.val_loss[1, 8]:
+        raise Mistake(
+            "With a second table the loss is higher than without, though zeros there would give "
+            "the same: are its logits *added*, and does it look at `idx` itself?"
+        )

@@ -1,0 +1,154 @@
+"""Plumbing · calling an answer on copies, and comparing what it returns.
+
+A case is the name of an input, such as "x of shape (1, 3, 1)"; cases go from small to large, so
+that the first that fails is the smallest example.
+"""
+
+import copy
+import linecache
+import traceback
+from collections.abc import Callable
+
+import torch
+import torch.nn as nn
+
+from lessons.checks.verdict import Mistake, Unwritten, file_of, is_stub
+
+
+def call(answer: Callable, *inputs, case: str):
+    """What the answer returns for copies of the inputs; raises Mistake if it fails on them."""
+    copies = copy.deepcopy(inputs)
+    try:
+        result = answer(*copies)
+    except NotImplementedError as error:
+        if is_stub(error, answer):
+            raise Unwritten from None
+        raise Mistake(f"For {case} {_story(error, answer)}", known=False) from None
+    except Exception as error:
+        raise Mistake(f"For {case} {_story(error, answer)}", known=False) from None
+    for given, left in zip(inputs, copies, strict=True):
+        if not _unchanged(given, left):
+            raise Mistake(
+                f"For {case} it returned with its input changed: work on a copy, and leave a "
+                "model in the mode in which you found it."
+            )
+    if result is None:
+        raise Mistake(f"For {case} it returned None: is there a `return` on every way through it?")
+    return result
+
+
+def _story(error: Exception, answer: Callable) -> str:
+    """What the answer's code raised, and at which of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file_of(answer)]
+    where = ""
+    if own:
+        line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
+        where = f" at `{line}`"
+    said = " ".join(str(error).split()) or "without a word"
+    return f"your code raised {type(error).__name__}{where}: {said}"
+
+
+def _unchanged(given: object, left: object) -> bool:
+    if isinstance(given, torch.Tensor):
+        return torch.equal(given, left)
+    if isinstance(given, nn.Module):
+        pairs = zip(given.state_dict().values(), left.state_dict().values(), strict=True)
+        return given.training == left.training and all(torch.equal(a, b) for a, b in pairs)
+    return True
+
+
+def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> None:
+    """`look` at each case; one that fails after others were right points at a fixed size."""
+    before = None
+    for case, inputs in cases.items():
+        try:
+            look(case, inputs)
+        except Mistake as mistake:
+            if mistake.known or before is None:
+                raise
+            raise Mistake(
+                f"Right for {before}, wrong for {case}: is a size written as a number, or taken "
+                f"from the wrong axis? {mistake}"
+            ) from None
+        before = case
+
+
+def as_tensor(got: object, case: str) -> torch.Tensor:
+    """A number, a list of numbers or a tensor, as float64; raises Mistake for anything else."""
+    try:
+        return torch.as_tensor(got).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        raise Mistake(
+            f"For {case} it returned {_short(got)}, which is neither a number nor a tensor."
+        ) from None
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Equal in shape and, up to rounding, in every entry; NaN, as a mistake makes, equals NaN."""
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def expect(got: object, right: object, case: str, mistakes: dict[str, object]) -> None:
+    """Raise the Mistake that explains `got`, if it is not `right`.
+
+    `mistakes` has, for each sentence, what an answer with that mistake would return (or a
+    function that computes it, if it can be computed in this case at all).
+    """
+    got, right = as_tensor(got, case), as_tensor(right, case)
+    if close(got, right):
+        return
+    for sentence, wrong in mistakes.items():
+        value = _computed(wrong, case)
+        if value is not None and close(got, value) and not close(right, value):
+            raise Mistake(f"For {case}: {sentence} ({_difference(got, right)}.)")
+    raise Mistake(f"For {case} {_difference(got, right)}.", known=False)
+
+
+def _computed(wrong: object, case: str) -> torch.Tensor | None:
+    try:
+        return as_tensor(wrong() if callable(wrong) else wrong, case)
+    except (RuntimeError, IndexError, ZeroDivisionError):  # not possible with these shapes
+        return None
+
+
+def _difference(got: torch.Tensor, right: torch.Tensor) -> str:
+    if got.shape != right.shape:
+        return f"the result has shape {tuple(got.shape)}, and should have {tuple(right.shape)}"
+    if not right.shape:
+        return f"you get {_shown(got)}, and it should be {_shown(right)}"
+    apart = ~torch.isclose(got, right, rtol=1e-4, atol=1e-5)
+    where = tuple(apart.nonzero()[0].tolist())
+    place = ", ".join(str(n) for n in where)
+    return f"entry [{place}] is {_shown(got[where])}, and should be {_shown(right[where])}"
+
+
+def _shown(number: torch.Tensor) -> str:
+    value = number.item()
+    return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def leak(answer: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, case: str) -> None:
+    """Raise Mistake if an earlier position changes when the last one of x, (B, T, C), does."""
+    T = x.shape[1]
+    other = x.clone()
+    other[:, -1] += 1
+    a, b = (as_tensor(answer(value), case) for value in (x, other))
+    if a.shape != x.shape[:2] + a.shape[2:]:
+        return  # a wrong shape: there are better words for it
+    moved = [t for t in range(T - 1) if not close(a[:, t], b[:, t])]
+    if moved and not a.isnan().any():
+        raise Mistake(
+            f"For {case}: position {moved[0]} changes when position {T - 1} does: the mask lets "
+            "the future in."
+        )
+
+
+def shape_of(x: torch.Tensor) -> str:
+    """The name of a case: "x of shape (1, 3, 1)"."""
+    return f"x of shape {tuple(x.shape)}"

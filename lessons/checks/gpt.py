@@ -1,0 +1,84 @@
+"""Plumbing · checks of lesson 8's exercises."""
+
+from lessons.checks.compare import call, expect, on_each
+from lessons.checks.tables import label, rows_of, told_apart
+from lessons.checks.verdict import Mistake, check
+from lessons.gpt import GPT, GPTConfig, parameter_count
+
+
+@check
+def gpt2_parameters(answer):
+    """`gpt2_parameters(shape)`: the parameters of a tied GPT with biases, counted by hand."""
+
+    def look(case: str, shape: GPTConfig) -> None:
+        V, T, n_layer, C = shape.vocab_size, shape.block_size, shape.n_layer, shape.n_embd
+        right = parameter_count(GPT(shape))
+        expect(call(answer, shape, case=case), right, case, {
+            "V x C too many: the lm_head is tied to the token embedding.": right + V * C,
+            "the positions' T x C are missing.": right - T * C,
+            "the tokens' V x C are missing.": right - V * C,
+            "2C too few: one more norm stands at the end.": right - 2 * C,
+            "the two norms of each block, 4C, are missing.": right - 4 * C * n_layer,
+            "the biases of the linear layers, 9C a block, are missing.": right - 9 * C * n_layer,
+            "the biases of query, key and value, 3C a block, are missing.":
+                right - 3 * C * n_layer,
+            "only one block is counted.": right - (12 * C * C + 13 * C) * (n_layer - 1),
+        })  # fmt: skip
+
+    shapes = [(5, 3, 2, 1, 4), (50, 16, 3, 2, 8), (65, 256, 6, 6, 96)]
+    on_each({f"V = {s[0]:,}, T = {s[1]:,}, {s[2]} layers, C = {s[4]}":
+             GPTConfig(*s, qkv_bias=True, tied=True) for s in shapes}, look)  # fmt: skip
+
+
+@check
+def weight_after(answer):
+    """`weight_after(weight, steps, learning_rate, weight_decay)`: what AdamW's decay leaves."""
+
+    def look(case: str, inputs: tuple) -> None:
+        weight, steps, rate, decay = inputs
+        left = weight
+        for _ in range(steps):
+            left -= rate * decay * left
+        expect(call(answer, *inputs, case=case), left, case, {
+            "each step takes its share of what is *left*: it is a power, and not a product.":
+                weight * (1 - steps * rate * decay),
+            "the learning rate is missing: a step shrinks the weight by rate times decay.":
+                weight * (1 - decay) ** steps,
+            "the decay is missing: a step shrinks the weight by rate times decay.":
+                weight * (1 - rate) ** steps,
+            "that is what is gone, not what is left.": weight - left,
+            "the weight at the start is taken as 1.": left / weight,
+            "a step adds: the factor is 1 minus rate times decay.":
+                weight * (1 + rate * decay) ** steps,
+            "a step early: one factor for each step.":
+                weight * (1 - rate * decay) ** (steps - 1),
+        })  # fmt: skip
+
+    inputs = [(2.0, 3, 0.5, 0.4), (-1.5, 20, 0.1, 0.3), (3.0, 0, 0.1, 0.5)]
+    on_each({f"weight {w:g}, {n} steps, rate {r:g}, decay {d:g}": (w, n, r, d)
+             for w, n, r, d in inputs}, look)  # fmt: skip
+
+
+@check
+def rescue_experiment(answer):
+    """The table of cures: dropout, weight_decay, n_chars, best_step, best_loss, last_loss."""
+    settings = {
+        "dropout": [0, 0.2, 0.4, 0, 0, 0],
+        "weight_decay": [0.1, 0.1, 0.1, 1, 3, 0.1],
+        "n_chars": 5 * [3_000] + [30_000],
+    }
+    rows = rows_of(answer, settings, ["best_step", "best_loss", "last_loss"])
+    if (rows.best_loss > rows.last_loss).any():
+        n = int((rows.best_loss > rows.last_loss).to_numpy().argmax())
+        raise Mistake(f"{label(rows, n)}: the best loss is above the last: take the minimum.")
+    if (rows.best_step == rows.best_step.max()).all():
+        raise Mistake(
+            "The best step is the last one in every row, as it is for the *training* loss: choose "
+            "the best by `val_loss`."
+        )
+    if not rows.best_step.isin(range(0, 301, 30)).all():
+        raise Mistake("A best step is one that was measured, every 30 steps: take it from `step`.")
+    told_apart(rows, "last_loss", "dropout")
+    told_apart(rows, "last_loss", "weight_decay")
+    if rows.best_loss[0, 0.1, 30_000] > rows.best_loss[0, 0.1, 3_000]:
+        raise Mistake("Ten times the text ends worse than the little one: are the two exchanged?")

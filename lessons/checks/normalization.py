@@ -1,0 +1,104 @@
+"""Plumbing · checks of lesson 7's exercises.
+
+Shapes: B batch, T time (positions), C channels (n_embd).
+"""
+
+import torch
+
+from lessons.checks.compare import call, close, expect, on_each
+from lessons.checks.tables import fresh, in_nats, rows_of, told_apart
+from lessons.checks.verdict import Mistake, check
+
+
+@check
+def layer_norm_row(answer):
+    """`layer_norm_row(row)`: a list of numbers to mean 0 and variance 1, eps inside the root."""
+
+    def look(case: str, row: list) -> None:
+        x = torch.tensor(row, dtype=torch.double)
+        centred = x - x.mean()
+        variance = (centred**2).mean()
+        sd = (variance + 1e-5).sqrt()
+        mistakes = {
+            "it is divided by the variance: take its root.": centred / (variance + 1e-5),
+            "the variance is the sum of squares divided by n - 1 here: divide by n.":
+                lambda: centred / ((centred**2).sum() / (len(row) - 1) + 1e-5).sqrt(),
+            "the squares are added and not averaged.": centred / ((centred**2).sum() + 1e-5).sqrt(),
+            "the mean is not subtracted.": x / sd,
+            "the mean is subtracted, but nothing is divided.": centred,
+            "the root of the mean square is taken of the row itself: subtract the mean first.":
+                centred / ((x**2).mean() + 1e-5).sqrt(),
+        }  # fmt: skip
+        if variance == 0:
+            zero = "For the row [7, 7, 7]: 0 / 0. Add eps = 1e-5 to the variance before the root."
+            try:
+                got = call(answer, row, case=case)
+            except Mistake as mistake:
+                raise Mistake(zero) from None if "ZeroDivision" in str(mistake) else mistake
+            if torch.as_tensor(got).isnan().any():
+                raise Mistake(zero)
+            expect(got, centred / sd, case, mistakes)
+        else:
+            expect(call(answer, row, case=case), centred / sd, case, mistakes)
+
+    rows = [[0.0, 0.0, 6.0], [7.0, 7.0, 7.0], [1.0, -2.0, 0.5, 4.0, 4.0]]
+    on_each({f"the row {row}": row for row in rows}, look)
+
+
+@check
+def RMSNorm(answer):  # the name of the class that it checks
+    """`RMSNorm(n_embd, eps)`: each position divided by its root mean square, times a gain."""
+
+    def look(case: str, shape: tuple) -> None:
+        C = shape[-1]
+        layer = call(answer, C, case=f"n_embd = {C}")
+        x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(C)) + 1
+        parameters = sum(p.numel() for p in layer.parameters())
+        if parameters != C:
+            raise Mistake(
+                f"For n_embd = {C} it has {parameters} parameters: one gain for each channel, an "
+                "`nn.Parameter` of ones, and no bias."
+            )
+        centred = x - x.mean(dim=-1, keepdim=True)
+
+        def mean_square(y, dim=-1):
+            return y.pow(2).mean(dim=dim, keepdim=True) + 1e-5
+
+        got = call(layer, x, case=case)
+        expect(got, x * mean_square(x) ** -0.5, case, {
+            "the mean is subtracted: that is layer norm.": centred * mean_square(centred) ** -0.5,
+            "it is divided by the mean square: take its root.": x / mean_square(x),
+            "the mean is over the positions instead of the channels: dim=-1.":
+                lambda: x * mean_square(x, 1) ** -0.5,
+            "the mean is over the batch instead of the channels: dim=-1.":
+                lambda: x * mean_square(x, 0) ** -0.5,
+            "the mean is over everything at once: one for each position, dim=-1.":
+                x * (x.pow(2).mean() + 1e-5) ** -0.5,
+            "the squares are added and not averaged.":
+                x * (x.pow(2).sum(dim=-1, keepdim=True) + 1e-5) ** -0.5,
+        })  # fmt: skip
+        if not call(layer, torch.zeros(1, 1, C), case="zeros").isfinite().all():
+            raise Mistake("For a position of zeros it gives NaN: add eps before the root.")
+        with torch.no_grad():
+            for p in layer.parameters():
+                p.copy_(torch.arange(1.0, C + 1))
+        if not close(call(layer, x, case=case).double(), got.double() * torch.arange(1.0, C + 1)):
+            raise Mistake("The gain does nothing: multiply by it, channel by channel, at the end.")
+
+    on_each({f"x of shape {shape}": shape for shape in ((1, 2, 4), (3, 5, 6), (2, 1, 32))}, look)
+
+
+@check
+def warmup_experiment(answer, vocab_size):
+    """The table of gentle starts: block, warmup, first_loss, last_loss."""
+    settings = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
+    rows = rows_of(answer, settings, ["first_loss", "last_loss"])
+    in_nats(rows, "last_loss", vocab_size)
+    fresh(rows, vocab_size)
+    told_apart(rows, "last_loss", "warmup")
+    told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
+    if rows.last_loss["pre", 0] > rows.last_loss["post", 0]:
+        raise Mistake(
+            "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this rate: "
+            "are the names exchanged? Post-norm is `ln(x + f(x))`."
+        )
