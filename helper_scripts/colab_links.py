@@ -63,7 +63,8 @@ def adopt(place: dict[str, str], pyproject: Path) -> None:
 
 def badge(place: dict[str, str], notebook: Path) -> str:
     """The Markdown image that opens this notebook in Colab."""
-    path = "{owner}/{repository}/blob/{branch}/notebooks/".format(**place) + notebook.name
+    path = "{owner}/{repository}/blob/{branch}/".format(**place)
+    path += notebook.relative_to(ROOT).as_posix()
     image = "https://colab.research.google.com/assets/colab-badge.svg"
     return f"[![Open in Colab]({image})](https://colab.research.google.com/github/{path})"
 
@@ -80,13 +81,11 @@ def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -
 
 def listed(readme: str, titles: dict[Path, str], place: dict[str, str]) -> str:
     """The README's text with the list of lessons as it should be."""
-    rows = [
-        f"| [{title}](notebooks/{path.name}) | {badge(place, path)} |"
-        for path, title in titles.items()
-    ]
-    return replace_between(
-        readme, "lessons", "\n".join(["| lesson | in Colab |", "|---|---|", *rows])
-    )
+    rows = ["| lesson | in Colab | exercises solved |", "|---|---|---|"]
+    for path, title in titles.items():
+        solved = f"[solutions](notebooks/solutions/{path.stem}_solutions.ipynb)"
+        rows.append(f"| [{title}](notebooks/{path.name}) | {badge(place, path)} | {solved} |")
+    return replace_between(readme, "lessons", "\n".join(rows))
 
 
 @exits_cleanly
@@ -101,10 +100,11 @@ def main() -> None:
     if args.fork and args.write:
         adopt(place, ROOT / "pyproject.toml")
     texts, titles = {}, {}
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted((ROOT / "notebooks").glob("**/[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         texts[path] = linked(notebook, path, place)
-        titles[path] = re.search(r"^# (.*)$", notebook.cells[0].source, re.MULTILINE)[1]
+        if path.parent.name == "notebooks":
+            titles[path] = re.search(r"^# (.*)$", notebook.cells[0].source, re.MULTILINE)[1]
     texts[README] = listed(README.read_text(encoding="utf-8"), titles, place)
     stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
     for path in stale:

@@ -94,10 +94,13 @@ def main() -> None:
     unknown = set(args.notebooks) - {path.name[:2] for path in paths}
     if unknown:
         raise BadInput(f"There is no notebook {unknown.pop()}: give its two digits, such as 01.")
-    for before, path in zip([None, *paths], paths, strict=False):
+    # A lesson quotes the one before it; solutions stand for themselves.
+    solutions = sorted((NOTEBOOKS_DIR / "solutions").glob("[0-9][0-9]_*.ipynb"))
+    before = dict(zip(paths[1:], paths, strict=False))
+    for path in paths + solutions:
         if not args.notebooks or path.name[:2] in args.notebooks:
             print(path.name, flush=True)
-            run(path, before)
+            run(path, before.get(path))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from lessons.losses import read_losses
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+EVERY = PATHS + sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 
 
 LESSONS = [
@@ -33,8 +34,8 @@ LESSONS = [
 ]
 
 
-def test_the_course_has_its_eight_lessons():
-    assert [path.stem for path in PATHS] == LESSONS
+def test_the_course_has_its_eight_lessons_and_their_solutions():
+    assert [path.stem for path in EVERY] == LESSONS + [f"{name}_solutions" for name in LESSONS]
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -47,15 +48,20 @@ def notebook(path):
     return nbformat.read(path, as_version=4)
 
 
+on_every = pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+
+
 def code_cells(notebook) -> list:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@on_every
 def test_the_notebook_is_valid_and_small(path, notebook):
     nbformat.validate(notebook)
     assert path.stat().st_size <= 300_000
 
 
+@on_every
 def test_it_was_run_once_from_top_to_bottom_without_an_error(notebook):
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -75,6 +81,7 @@ def test_every_checked_cell_has_something_to_compare(notebook):
     assert all(cell.execution_count and cell.outputs for cell in checked)
 
 
+@on_every
 def test_every_image_has_alt_text(notebook):
     for cell in notebook.cells:
         for out in cell.get("outputs", []):
@@ -160,12 +167,12 @@ def test_what_it_teaches_is_the_text_of_the_module(path, notebook):
 
 def test_badges_and_setup_cells_lead_home():
     place = colab_links.home(fork=False)
-    for path in PATHS:
+    for path in EVERY:
         text = path.read_text(encoding="utf-8")
         notebook = nbformat.reads(text, as_version=4)
         badges = re.findall(r"colab\.research\.google\.com/github/([^)\s]+)", text)
-        where = "{owner}/{repository}/blob/{branch}/notebooks/".format(**place)
-        assert badges == [where + path.name]
+        where = "{owner}/{repository}/blob/{branch}/".format(**place)
+        assert badges == [where + path.relative_to(ROOT).as_posix()]
         assert colab_links.linked(notebook, path, place) == text
         assert code_cells(notebook)[0].source == colab_links.SETUP.format(**place)
 
