@@ -6,7 +6,8 @@ READY := .venv/ready
 # Jupyter refuses to start for root, as in a container, unless it is told to.
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test ladder bench train sample speed gpu figures norms notebooks clean
+.PHONY: help lab test doctor ladder bench train sample speed gpu figures norms notebooks workshop \
+	clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -16,7 +17,10 @@ lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ROOT) $(ARGS)
 
 test: $(READY) ## run every test and every notebook
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+
+doctor: ## what this machine has, and what to type where something is missing
+	@$(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON)) -m lessons.doctor
 
 ladder: $(READY) ## train the rungs that are not on record (ARGS="--help" for the options)
 	@$(BIN)/python helper_scripts/run_ladder.py $(ARGS)
@@ -39,14 +43,18 @@ gpu: $(READY) ## measure the last rung on a CUDA machine, in nine minutes
 norms: $(READY) ## measure lesson 7's grid, what is missing of it
 	@$(BIN)/python helper_scripts/measure_norms.py $(ARGS)
 
-figures: $(READY) ## draw images/ and the README's table from data/losses/
+figures: $(READY) ## draw images/ and the tables of README and TEACHING from data/
 	$(BIN)/python helper_scripts/plot_loss.py $(ARGS)
 	$(BIN)/python helper_scripts/readme_table.py --write
+	$(BIN)/python helper_scripts/teaching_table.py --write
 
 notebooks: $(READY) ## bring the notebooks up to date with lessons/ and run them again
 	$(BIN)/python helper_scripts/colab_links.py --write
 	$(BIN)/python helper_scripts/sync_notebooks.py --write
 	$(BIN)/python helper_scripts/run_notebooks.py
+
+workshop: $(READY) ## a folder and zips to hand out (ARGS="--wheels")
+	@$(BIN)/python helper_scripts/make_workshop.py $(ARGS)
 
 clean: ## remove the virtual environment
 	$(PYTHON) -c "import shutil; shutil.rmtree('.venv', ignore_errors=True)"

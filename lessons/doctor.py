@@ -41,16 +41,16 @@ if subprocess.run(command[: command.index("-m")] + code, timeout=60).returncode:
 
 def how_to_install() -> str:
     """What to type so that every package is there, in a version that fits."""
-    ours = ROOT / ".venv"
-    python = ours / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if (ROOT / "start.py").exists():  # a workshop's folder
+        return "delete the folder .venv, then: python start.py"
     if Path(sys.prefix).name == "gpt-ladder":  # as environment.yml calls it
         return "conda env update -f environment.yml"
-    if python.exists() and not ours.samefile(sys.prefix):
+    if python.exists() and not (ROOT / ".venv").samefile(sys.prefix):
         return f"{python.relative_to(ROOT)} -m lessons.doctor"
     if os.name == "nt" and not shutil.which("make"):
         return "type the lines for Windows in README.md"
-    # A set-up that was finished once is not repeated, unless -B tells make to.
-    return "make -B lab" if python.exists() else "make lab"
+    return "make -B lab" if python.exists() else "make lab"  # -B: again, though it was finished
 
 
 def ask(code: str) -> tuple[bool, str]:
@@ -110,7 +110,7 @@ def package_rows() -> Iterator[tuple[str, str, str]]:
     tested = dict(re.findall(r"^(\S+)==(\S+)", pins, re.MULTILINE))
     extras = project["optional-dependencies"]
     yield from (package_row(line, tested) for line in project["dependencies"] + extras["lab"])
-    rows = [package_row(line, tested) for line in extras["test"]]
+    rows = [package_row(line, tested) for line in extras["test"] if (ROOT / "tests").exists()]
     lacking = [name for name, _, verdict in rows if verdict.startswith("MEND")]
     note = f"note: the tests need {', '.join(lacking)}: {how_to_install()}" if lacking else "ok"
     yield "for the tests", f"{len(rows) - len(lacking)} of {len(rows)} packages", note
