@@ -1,4 +1,4 @@
-"""Parts of README.md that scripts write: they stand between two marker lines."""
+"""Parts of a page that scripts write: they stand between two marker lines."""
 
 from pathlib import Path
 
@@ -11,6 +11,6 @@ def replace_between(text: str, name: str, body: str) -> str:
     """The text with `body` between `<!-- name: start -->` and `<!-- name: end -->`."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     if text.count(start) != 1 or text.count(end) != 1:
-        raise BadInput(f"README.md lacks the lines {start} and {end}: put them back.")
+        raise BadInput(f"The page needs the lines {start} and {end}, each of them once.")
     before, rest = text.split(start)
     return f"{before}{start}\n{body}\n{end}{rest.split(end)[1]}"

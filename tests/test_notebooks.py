@@ -19,6 +19,7 @@ import colab_links
 import readme_table
 import run_notebooks
 import sync_notebooks
+import teaching_table
 from lessons.errors import BadInput
 from lessons.ladder import RUNGS, summary
 from lessons.losses import read_losses
@@ -275,7 +276,7 @@ def test_a_definition_that_is_gone_is_noticed():
     assert sync_notebooks.sync(lesson_1, texts) == ["no cell defines generate: add one"]
 
 
-@pytest.mark.parametrize("script", [colab_links, readme_table, sync_notebooks])
+@pytest.mark.parametrize("script", [colab_links, readme_table, sync_notebooks, teaching_table])
 def test_nothing_that_scripts_write_is_stale(script, monkeypatch):
     monkeypatch.setattr(sys, "argv", [script.__name__, "--check"])
     script.main()
