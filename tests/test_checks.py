@@ -37,7 +37,7 @@ def solved() -> dict[str, object]:
         before = set(scope)
         for n in (1, 2):
             exec(compile(cells[f"solution-{n}"], f"{path.name} {n}", "exec"), scope)
-        answers |= {name: scope[name] for name in set(scope) - before}
+        answers |= {name: scope[name] for name in sorted(set(scope) - before)}
     return answers
 
 
