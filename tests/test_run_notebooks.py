@@ -1,0 +1,52 @@
+"""Any notebook can be the first one: each runs alone, in a fresh kernel and a fresh copy."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.fixture
+def fresh_copy(tmp_path) -> Path:
+    """The repository's files, committed or about to be, and the text if it is there."""
+    git = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(git, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in [*listed, "data/input.txt"]:
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What lies there, caches aside."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    # A text that the notebook downloads is kept, as it should be.
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in paths
+        if not {"__pycache__", ".pytest_cache", ".ipynb_checkpoints"} & set(path.parts)
+        and path.name != "input.txt"
+    }
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_alone_and_leaves_nothing_behind(notebook, fresh_copy):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env["PYTHONPATH"] = str(fresh_copy)
+    where = [sys.executable, "-c", "import lessons; print(lessons.__file__)"]
+    found = subprocess.run(where, cwd=fresh_copy / "notebooks", env=env, capture_output=True)
+    assert Path(found.stdout.decode().strip()).is_relative_to(fresh_copy)
+    before = files_in(fresh_copy)
+    # nbval, as pyproject.toml sets it up.
+    command = [sys.executable, "-m", "pytest", "-q", str(notebook.relative_to(ROOT))]
+    result = subprocess.run(command, cwd=fresh_copy, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+    assert "passed" in result.stdout
+    assert files_in(fresh_copy) == before
