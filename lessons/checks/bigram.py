@@ -89,10 +89,13 @@ def perplexity(answer):
             )
         loss = sum(surprises) / len(surprises)
         whole = surprises[: len(surprises) // 8 * 8]
+        same = -log_probs[data, data]
         expect(got, math.exp(loss), case, {
             "that is the loss itself: perplexity is e to its power.": loss,
             "2 to the power of the loss: a loss in nats belongs to e.": 2**loss,
             "e to the power of minus the loss is a probability.": math.exp(-loss),
+            "the targets are the inputs themselves, not shifted: a character's target is the next "
+            "one.": same.mean().exp(),
             "the mean of 1/p: take the mean of the losses first, then e to its power.":
                 sum(map(math.exp, surprises)) / len(surprises),
             "the last tokens are left out: `full_loss` has a way to count them too.":

@@ -104,6 +104,8 @@ WRONG = [
         "that is the loss itself": lambda model, data: full_loss(model, data, 1),
         "2 to the power of the loss": lambda model, data: 2 ** full_loss(model, data, 1),
         "minus the loss is a probability": lambda model, data: math.exp(-full_loss(model, data, 1)),
+        "the targets are the inputs themselves": lambda model, data: model(
+            data[None], data[None])[1].exp().item(),
         "it looks at random batches": random_batches,
         "the mean of 1/p": mean_of_powers,
         "the last tokens are left out": last_ones_left_out,
