@@ -57,6 +57,9 @@ def of_git(root: Path) -> set[Path] | None:
         result = subprocess.run(command, capture_output=True)
     except FileNotFoundError:
         return None
+    if result.returncode and (root / ".git").exists():
+        said = result.stderr.decode(errors="replace").strip().splitlines()
+        raise BadInput(f"git cannot say which files are the course's: {said[0] if said else ''}")
     # Nothing: a copy without git in a folder of some other repository.
     names = [os.fsdecode(name) for name in result.stdout.split(b"\0") if name]
     return {root / name for name in names} or None

@@ -47,7 +47,12 @@ def replacing(out: Path) -> Iterator[Path]:
         yield new
         if out.exists():
             os.replace(out, old)
-        os.replace(new, out)
+        try:
+            os.replace(new, out)
+        except OSError:
+            if old.exists():
+                os.replace(old, out)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -150,7 +150,7 @@ def machine_rows() -> Iterator[tuple[str, str, str]]:
     yield "memory", f"{memory / GIB:.1f} GiB" if memory else "unknown", note
     free = shutil.disk_usage(ROOT).free
     # A full disk breaks checkpoints off; on Linux pip's torch brings gigabytes of CUDA along.
-    full = free < (1 if installed("torch") or sys.platform != "linux" else 10) * GIB
+    full = free < (1 if installed("torch") else 10 if sys.platform == "linux" else 2) * GIB
     mend = f"MEND: free some, as with {PYTHON} -m pip cache purge"
     yield "disk", f"{free / GIB:.1f} GiB free", mend if full else "ok"
 
