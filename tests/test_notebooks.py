@@ -3,7 +3,6 @@
 import copy
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +19,7 @@ import readme_table
 import run_notebooks
 import sync_notebooks
 import teaching_table
+from conftest import copy_of_the_course
 from lessons.errors import BadInput
 from lessons.ladder import RUNGS, summary
 from lessons.losses import read_losses
@@ -192,11 +192,7 @@ def colab(tmp_path):
     """
     place = colab_links.home(fork=False)
     origin, content, env = tmp_path / "origin", tmp_path / "content", tmp_path / "env"
-    git = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(git, capture_output=True, text=True, check=True).stdout.split("\n"):
-        if name and (ROOT / name).is_file():
-            (origin / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, origin / name)
+    copy_of_the_course(origin)
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q", "-b", place["branch"]], ["add", "-A"],
                     [*author, "commit", "-q", "-m", "all"]):  # fmt: skip

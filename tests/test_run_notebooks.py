@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from conftest import copy_of_the_course
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
 
 
 @pytest.fixture
 def fresh_copy(tmp_path) -> Path:
-    """The repository's files, committed or about to be, and the text if it is there."""
-    git = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(git, capture_output=True, text=True, check=True).stdout.splitlines()
-    for name in [*listed, "data/input.txt"]:
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
+    """The course in a folder of its own, with the text if it is there."""
+    copy_of_the_course(tmp_path)
+    if (ROOT / "data" / "input.txt").exists():
+        shutil.copy(ROOT / "data" / "input.txt", tmp_path / "data")
     return tmp_path
 
 

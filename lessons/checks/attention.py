@@ -32,6 +32,8 @@ def one_query(answer):
             "e to the power of the scores, and not divided by the sum.": scores.exp(),
             "the scores are scaled by 1/√hs: here they should not be.":
                 (scores / len(query) ** 0.5).softmax(dim=0),
+            "all weight goes to the largest score: softmax gives each its share.":
+                (scores == scores.max()).double(),
             "the values took the place of the keys.":
                 lambda: (values * query.sum()).softmax(dim=0),
         })  # fmt: skip
@@ -43,15 +45,18 @@ def one_query(answer):
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(3)
+    # Three keys of two entries: a transposed product does not fit.
+    small = (torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
+             torch.tensor([2.0, 4.0, 8.0]))  # fmt: skip
     by_hand = (torch.ones(2), torch.tensor([[0, 0], [math.log(3), 0]]), torch.tensor([0.0, 8.0]))
     others = [[torch.randn(shape, generator=generator) for shape in ((hs,), (T, hs), (T,))]
               for hs, T in ((4, 3), (3, 7))]  # fmt: skip
-    cases = [by_hand, *others]
+    cases = [small, by_hand, *others]
     on_each({f"{len(case[1])} keys of size {len(case[0])}": case for case in cases}, look)
 
 
 def _loops(head: Head, x: torch.Tensor, sees=lambda t, T: range(t + 1), scale=None, soft=True,
-           ask="query", answer="key") -> torch.Tensor:  # fmt: skip
+           ask="query", answer="key", kept="all") -> torch.Tensor:  # fmt: skip
     """`Head`, position by position; the arguments are the ways to get it wrong."""
     B, T, _ = x.shape
     hs = head.key.out_features
@@ -63,7 +68,8 @@ def _loops(head: Head, x: torch.Tensor, sees=lambda t, T: range(t + 1), scale=No
             if seen:
                 scores = torch.stack([q[b, t] @ k[b, s] for s in seen]) / (scale or hs**0.5)
                 weights = scores.softmax(dim=0) if soft else scores
-                out[b, t] = sum(w * v[b, s] for w, s in zip(weights, seen, strict=True))
+                terms = [w * v[b, s] for w, s in zip(weights, seen, strict=True)]
+                out[b, t] = sum(terms if kept == "all" else terms[-1:])
     return out.detach()
 
 
@@ -79,7 +85,7 @@ def head_by_loops(answer):
             p.data = torch.randn(p.shape, generator=generator)
         x = torch.randn(B, T, C, generator=generator)
         got = call(answer, head, x, case=case)
-        leak(lambda value: call(answer, head, value, case=case), x, case)
+        leak(lambda value: call(answer, head, value, case=case), x, case, "s runs past t.")
         expect(got, head(x), case, {
             "missing 1/√hs: the scores are not scaled.": lambda: _loops(head, x, scale=1),
             "the scores are divided by √C, the size of x: divide by √hs, the size of a query.":
@@ -88,6 +94,9 @@ def head_by_loops(answer):
                 lambda: _loops(head, x, scale=hs),
             "position t does not look at itself: s runs from 0 to t, t included.":
                 lambda: _loops(head, x, sees=lambda t, T: range(t)),
+            "only one term is left of the sum over s: add them up.":
+                lambda: _loops(head, x, kept="last"),
+            "the value is that of position t itself: each s hands over its own.": head.value(x),
             "query and key are exchanged: position t *asks*.":
                 lambda: _loops(head, x, ask="key", answer="query"),
             "the softmax is missing: the scores themselves are the weights.":

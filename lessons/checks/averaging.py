@@ -3,6 +3,8 @@
 Shapes: B batch, T time (positions), C channels.
 """
 
+import math
+
 import torch
 
 from lessons.averaging import average_by_loops
@@ -24,21 +26,25 @@ def band_weights(answer):
             for s in range(max(0, t - 1), t + 1):
                 right[t, s] = 1 / min(t + 1, 2)
                 both[t, s] = 1
-        one_line = torch.diag(torch.ones(T - 1), -1) if T > 1 else torch.zeros(1, 1)
+        later = got.triu(1).nonzero().tolist() if got.shape == right.shape else []
+        if later:
+            t, s = later[0]
+            raise Mistake(f"For {case}: position {t} looks at position {s}, which comes later.")
+        one_line = torch.ones(T, T).tril(-1).triu(-1)
         expect(got, right, case, {
             "each row should sum to 1: divide it by its sum.": both,
             "the first row has nobody before it, and should sum to 1 all the same: divide each "
             "row by its own sum, and not by 2.": both / 2,
             "each column sums to 1, and each row should: divide by the sum along dim=1.":
                 both / both.sum(dim=0, keepdim=True),
-            "position 0 looks at position 1, which comes later: this is the band above the "
-            "diagonal.": right.flip(0, 1),
+            "each column is divided by a row's sum: `keepdim=True` keeps the sums a column.":
+                both / both.sum(dim=1),
             "each looks at the one before alone, and not at itself.": one_line,
             "this is the mean of *all* earlier positions: cut the triangle down to two lines.":
                 both.new_ones(T, T).tril() / torch.arange(1, T + 1)[:, None],
         })  # fmt: skip
 
-    on_each({f"T = {T}": T for T in (4, 2, 7)}, look)
+    on_each({f"T = {T}": T for T in (4, 1, 7)}, look)
 
 
 @check
@@ -48,7 +54,7 @@ def average_by_cumsum(answer):
     def look(case: str, x: torch.Tensor) -> None:
         T = x.shape[1]
         got = call(answer, x, case=case)
-        leak(lambda value: call(answer, value, case=case), x, case)
+        leak(lambda value: call(answer, value, case=case), x, case, "the sum runs past t.")
         steps = torch.arange(1, T + 1)
         expect(got, average_by_loops(x), case, {
             "the sums are not divided: position t has t + 1 positions in it.": x.cumsum(1),
@@ -63,8 +69,9 @@ def average_by_cumsum(answer):
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(2)
-    shapes = [(2, 5, 5), (3, 7, 2), (1, 1, 4)]
-    small = torch.tensor([[[2.0], [4.0], [9.0]], [[1.0], [1.0], [4.0]]])
+    shapes = [(2, 5, 3), (3, 7, 2), (1, 1, 4)]
+    # As many channels as positions: a divisor along the wrong axis fits, and shows.
+    small = torch.tensor([[[2.0, 0.0, 1.0], [4.0, 1.0, 1.0], [9.0, 5.0, 4.0]]])
     xs = [small, *(torch.randn(shape, generator=generator) for shape in shapes)]
     on_each({shape_of(x): x for x in xs}, look)
 
@@ -79,15 +86,19 @@ def context_experiment(answer, train_data, val_data, vocab_size):
     told_apart(rows, "val_loss", "block_size")
     told_apart(rows.loc[[(1, 8), (2, 8)]], "val_loss", "tables")
     bigram = full_loss(bigram_by_counting(train_data, vocab_size), val_data, 8)
-    alone = rows.val_loss[1, 1]
+    if (rows.first_loss - math.log(vocab_size)).abs().max() > 0.02:
+        raise Mistake("A table of zeros begins at ln V exactly: set the second one to zero too.")
+    alone, eight = rows.val_loss[1, 1], rows.val_loss[1, 8]
+    if eight > alone:
+        raise Mistake("More context makes it worse: are the shares learned, with `learn=True`?")
     if abs(alone - bigram) > 0.05:
         raise Mistake(
             f"With block_size 1 only the newest character has a vote, which is the bigram: by "
             f"counting {bigram:.3f}, and your row has {alone:.3f}. Is it the loss on `val_data`, "
-            "at the end of training, with the same block_size in the model and in `train`?"
+            "after all 3,000 steps, with the same block_size in the model and in `train`?"
         )
-    if rows.val_loss[2, 8] > rows.val_loss[1, 8]:
+    if eight - rows.val_loss[2, 8] < (alone - eight) / 2:
         raise Mistake(
-            "With a second table the loss is higher than without, though zeros there would give "
-            "the same: are its logits *added*, and does it look at `idx` itself?"
+            "The second table brings next to nothing: are its logits *added*, after the average, "
+            "and does it look at `idx` itself?"
         )

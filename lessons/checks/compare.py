@@ -1,18 +1,16 @@
 """Plumbing · calling an answer on copies, and comparing what it returns.
 
-A case is the name of an input, such as "x of shape (1, 3, 1)"; cases go from small to large, so
-that the first that fails is the smallest example.
+A case is the name of an input, such as "x of shape (1, 3, 1)". A small one comes first, so that an
+answer that is always wrong is shown the smallest example.
 """
 
 import copy
-import linecache
-import traceback
 from collections.abc import Callable
 
 import torch
 import torch.nn as nn
 
-from lessons.checks.verdict import Mistake, Unwritten, file_of, is_stub
+from lessons.checks.verdict import Mistake, TimeUp, Unwritten, is_stub, story_of
 
 
 def call(answer: Callable, *inputs, case: str):
@@ -20,33 +18,22 @@ def call(answer: Callable, *inputs, case: str):
     copies = copy.deepcopy(inputs)
     try:
         result = answer(*copies)
-    except NotImplementedError as error:
+    except TimeUp:
+        raise
+    except BaseException as error:  # sys.exit() in an answer must not end the notebook
         if is_stub(error, answer):
             raise Unwritten from None
-        raise Mistake(f"For {case} {_story(error, answer)}", known=False) from None
-    except Exception as error:
-        raise Mistake(f"For {case} {_story(error, answer)}", known=False) from None
+        story = f"For {case}: {story_of(error, answer)}."
+        raise Mistake(story, known=False, of_size=True) from None
     for given, left in zip(inputs, copies, strict=True):
         if not _unchanged(given, left):
             raise Mistake(
-                f"For {case} it returned with its input changed: work on a copy, and leave a "
+                f"For {case}: it returned with its input changed: work on a copy, and leave a "
                 "model in the mode in which you found it."
             )
     if result is None:
-        raise Mistake(f"For {case} it returned None: is there a `return` on every way through it?")
+        raise Mistake(f"For {case}: it returned None: is there a `return` on every way through it?")
     return result
-
-
-def _story(error: Exception, answer: Callable) -> str:
-    """What the answer's code raised, and at which of its lines."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == file_of(answer)]
-    where = ""
-    if own:
-        line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
-        where = f" at `{line}`"
-    said = " ".join(str(error).split()) or "without a word"
-    return f"your code raised {type(error).__name__}{where}: {said}"
 
 
 def _unchanged(given: object, left: object) -> bool:
@@ -55,11 +42,11 @@ def _unchanged(given: object, left: object) -> bool:
     if isinstance(given, nn.Module):
         pairs = zip(given.state_dict().values(), left.state_dict().values(), strict=True)
         return given.training == left.training and all(torch.equal(a, b) for a, b in pairs)
-    return True
+    return given == left if isinstance(given, list) else True
 
 
 def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> None:
-    """`look` at each case; one that fails after others were right points at a fixed size."""
+    """`look` at each case; where one fails after others were right, the sentence says so."""
     before = None
     for case, inputs in cases.items():
         try:
@@ -67,42 +54,45 @@ def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> No
         except Mistake as mistake:
             if mistake.known or before is None:
                 raise
-            raise Mistake(
-                f"Right for {before}, wrong for {case}: is a size written as a number, or taken "
-                f"from the wrong axis? {mistake}"
-            ) from None
+            size = "is a size written as a number, or taken from the wrong axis? "
+            guess = size if mistake.of_size else ""
+            raise Mistake(f"Right for {before}, and not for the next. {guess}{mistake}") from None
         before = case
 
 
 def as_tensor(got: object, case: str) -> torch.Tensor:
     """A number, a list of numbers or a tensor, as float64; raises Mistake for anything else."""
     try:
-        return torch.as_tensor(got).detach().double()
+        return torch.as_tensor(got).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
         raise Mistake(
-            f"For {case} it returned {_short(got)}, which is neither a number nor a tensor."
+            f"For {case}: it returned {_short(got)}, which is neither a number nor a tensor."
         ) from None
 
 
-def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+def close(a: torch.Tensor, b: torch.Tensor, atol: float = 1e-5) -> bool:
     """Equal in shape and, up to rounding, in every entry; NaN, as a mistake makes, equals NaN."""
-    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=atol, equal_nan=True)
 
 
-def expect(got: object, right: object, case: str, mistakes: dict[str, object]) -> None:
-    """Raise the Mistake that explains `got`, if it is not `right`.
+def expect(
+    got: object, right: object, case: str, mistakes: dict[str, object], atol: float = 1e-5
+) -> None:
+    """Raise the Mistake that explains `got`, if it is not `right`, up to `atol`.
 
     `mistakes` has, for each sentence, what an answer with that mistake would return (or a
     function that computes it, if it can be computed in this case at all).
     """
     got, right = as_tensor(got, case), as_tensor(right, case)
-    if close(got, right):
+    if close(got, right, atol):
         return
     for sentence, wrong in mistakes.items():
         value = _computed(wrong, case)
-        if value is not None and close(got, value) and not close(right, value):
+        if value is not None and close(got, value, atol) and not close(right, value, atol):
             raise Mistake(f"For {case}: {sentence} ({_difference(got, right)}.)")
-    raise Mistake(f"For {case} {_difference(got, right)}.", known=False)
+    raise Mistake(
+        f"For {case}: {_difference(got, right)}.", known=False, of_size=got.shape != right.shape
+    )
 
 
 def _computed(wrong: object, case: str) -> torch.Tensor | None:
@@ -125,7 +115,7 @@ def _difference(got: torch.Tensor, right: torch.Tensor) -> str:
 
 def _shown(number: torch.Tensor) -> str:
     value = number.item()
-    return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+    return f"{value:,.0f}" if value.is_integer() else f"{value:.5g}"
 
 
 def _short(value: object) -> str:
@@ -133,7 +123,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def leak(answer: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, case: str) -> None:
+def leak(
+    answer: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, case: str, reason: str
+) -> None:
     """Raise Mistake if an earlier position changes when the last one of x, (B, T, C), does."""
     T = x.shape[1]
     other = x.clone()
@@ -144,8 +136,7 @@ def leak(answer: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, case: 
     moved = [t for t in range(T - 1) if not close(a[:, t], b[:, t])]
     if moved and not a.isnan().any():
         raise Mistake(
-            f"For {case}: position {moved[0]} changes when position {T - 1} does: the mask lets "
-            "the future in."
+            f"For {case}: position {moved[0]} changes when position {T - 1} does: {reason}"
         )
 
 

@@ -22,7 +22,8 @@ def relu_unit(answer):
         raise Mistake("Return two things: a list of three weights, and a bias.")
     weights, bias = (as_tensor(value, "no input") for value in got)
     if weights.shape != (3,) or bias.numel() != 1:
-        raise Mistake(f"Three weights and one bias are wanted, not {tuple(weights.shape)} numbers.")
+        n = f"{weights.numel()} and {bias.numel()}"
+        raise Mistake(f"Three weights and one bias are wanted, and there are {n} numbers.")
     # In the order of how many inputs are on: the first that fails is the plainest.
     for x in sorted(itertools.product((0, 1), repeat=3), key=sum):
         value = F.relu(weights @ torch.tensor(x, dtype=torch.double) + bias).item()
@@ -64,12 +65,15 @@ def GatedFeedForward(answer):  # the name of the class that it checks
             "both branches are bent: `up` goes through as it is.":
                 lambda: layer.down(F.relu(g) * F.relu(u)),
             "the gate is a sigmoid: here it is a ReLU.": lambda: layer.down(g.sigmoid() * u),
+            "the gate is a GELU: here it is a ReLU.": lambda: layer.down(F.gelu(g) * u),
+            "x is added: that skip comes in lesson 6, here the layer stands alone.":
+                lambda: layer.down(F.relu(g) * u) + x,
         })  # fmt: skip
         ours, theirs = (sum(p.numel() for p in m.parameters()) for m in (layer, FeedForward(C)))
         if abs(ours / theirs - 1) > 0.1:
             raise Mistake(
-                f"For C = {C} it has {ours:,} parameters, and `FeedForward` {theirs:,}: there are "
-                "three matrices here, so make the middle narrower, about 8C / 3."
+                f"For C = {C} it has {ours:,} parameters, and `FeedForward` {theirs:,}: with three "
+                "matrices instead of two the middle should be about 8C / 3 wide."
             )
 
     on_each({f"x of shape {s}": s for s in ((1, 1, 12), (2, 5, 32), (3, 4, 24))}, look)
@@ -89,6 +93,11 @@ def rate_experiment(answer, vocab_size):
     fresh(rows, vocab_size)
     told_apart(rows, "val_loss", "learning_rate")
     told_apart(rows, "val_loss", "activation")
+    if rows.dead_units["ReLU", 0.1] <= rows.dead_units["LeakyReLU", 0.1]:
+        raise Mistake(
+            "At the rate 0.1 no more units die with ReLU than with LeakyReLU: are the names "
+            "exchanged, or were the units counted before the training?"
+        )
     if rows.dead_units["ReLU", 0.003] > rows.dead_units["ReLU", 0.1]:
         raise Mistake(
             "More units die at the rate 0.003 than at 0.1: a dead unit is one that is on at *none* "

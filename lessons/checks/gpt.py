@@ -1,5 +1,7 @@
 """Plumbing · checks of lesson 8's exercises."""
 
+import math
+
 from lessons.checks.compare import call, expect, on_each
 from lessons.checks.tables import label, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
@@ -22,10 +24,13 @@ def gpt2_parameters(answer):
             "the biases of the linear layers, 9C a block, are missing.": right - 9 * C * n_layer,
             "the biases of query, key and value, 3C a block, are missing.":
                 right - 3 * C * n_layer,
+            "V too many: the lm_head has no bias.": right + V,
+            "2C a block too few: a block has two norms.": right - 2 * C * n_layer,
             "only one block is counted.": right - (12 * C * C + 13 * C) * (n_layer - 1),
         })  # fmt: skip
 
-    shapes = [(5, 3, 2, 1, 4), (50, 16, 3, 2, 8), (65, 256, 6, 6, 96)]
+    # Numbers of which no two, forgotten together, look like a third.
+    shapes = [(13, 7, 2, 1, 4), (50, 16, 3, 2, 8), (65, 256, 6, 6, 96)]
     on_each({f"V = {s[0]:,}, T = {s[1]:,}, {s[2]} layers, C = {s[4]}":
              GPTConfig(*s, qkv_bias=True, tied=True) for s in shapes}, look)  # fmt: skip
 
@@ -50,6 +55,8 @@ def weight_after(answer):
             "the weight at the start is taken as 1.": left / weight,
             "a step adds: the factor is 1 minus rate times decay.":
                 weight * (1 + rate * decay) ** steps,
+            "that is the limit of many tiny steps: here each step is a factor of 1 minus rate "
+            "times decay.": weight * math.exp(-steps * rate * decay),
             "a step early: one factor for each step.":
                 weight * (1 - rate * decay) ** (steps - 1),
         })  # fmt: skip
@@ -71,7 +78,7 @@ def rescue_experiment(answer):
     if (rows.best_loss > rows.last_loss).any():
         n = int((rows.best_loss > rows.last_loss).to_numpy().argmax())
         raise Mistake(f"{label(rows, n)}: the best loss is above the last: take the minimum.")
-    if (rows.best_step == rows.best_step.max()).all():
+    if (rows.best_step == 300).all():
         raise Mistake(
             "The best step is the last one in every row, as it is for the *training* loss: choose "
             "the best by `val_loss`."
@@ -80,5 +87,9 @@ def rescue_experiment(answer):
         raise Mistake("A best step is one that was measured, every 30 steps: take it from `step`.")
     told_apart(rows, "last_loss", "dropout")
     told_apart(rows, "last_loss", "weight_decay")
+    told_apart(rows, "last_loss", "n_chars")
     if rows.best_loss[0, 0.1, 30_000] > rows.best_loss[0, 0.1, 3_000]:
-        raise Mistake("Ten times the text ends worse than the little one: are the two exchanged?")
+        raise Mistake(
+            "Ten times the text ends worse than the little one: are the two exchanged, or are "
+            "these losses those of training?"
+        )

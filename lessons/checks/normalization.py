@@ -5,7 +5,7 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 import torch
 
-from lessons.checks.compare import call, close, expect, on_each
+from lessons.checks.compare import call, close, expect, on_each, shape_of
 from lessons.checks.tables import fresh, in_nats, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 
@@ -24,6 +24,8 @@ def layer_norm_row(answer):
             "the variance is the sum of squares divided by n - 1 here: divide by n.":
                 lambda: centred / ((centred**2).sum() / (len(row) - 1) + 1e-5).sqrt(),
             "the squares are added and not averaged.": centred / ((centred**2).sum() + 1e-5).sqrt(),
+            "1e-5 is added to the root: add it to the variance, before the root.":
+                centred / (variance.sqrt() + 1e-5),
             "the mean is not subtracted.": x / sd,
             "the mean is subtracted, but nothing is divided.": centred,
             "the root of the mean square is taken of the row itself: subtract the mean first.":
@@ -41,7 +43,14 @@ def layer_norm_row(answer):
         else:
             expect(call(answer, row, case=case), centred / sd, case, mistakes)
 
-    rows = [[0.0, 0.0, 6.0], [7.0, 7.0, 7.0], [1.0, -2.0, 0.5, 4.0, 4.0]]
+    # In the last one the variance is as small as eps, so that its place shows.
+    rows = [
+        [2.0, 4.0, 9.0],
+        [0.0, 0.0, 6.0],
+        [7.0, 7.0, 7.0],
+        [1.0, -2.0, 0.5, 4.0, 4.0],
+        [0.001, 0.004],
+    ]
     on_each({f"the row {row}": row for row in rows}, look)
 
 
@@ -53,6 +62,7 @@ def RMSNorm(answer):  # the name of the class that it checks
         C = shape[-1]
         layer = call(answer, C, case=f"n_embd = {C}")
         x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(C)) + 1
+        x = x / 1000 if C == 5 else x  # as small as eps, so that its place shows
         parameters = sum(p.numel() for p in layer.parameters())
         if parameters != C:
             raise Mistake(
@@ -67,6 +77,12 @@ def RMSNorm(answer):  # the name of the class that it checks
         got = call(layer, x, case=case)
         expect(got, x * mean_square(x) ** -0.5, case, {
             "the mean is subtracted: that is layer norm.": centred * mean_square(centred) ** -0.5,
+            "it is divided by the standard deviation, from which the mean is gone: take the mean "
+            "of x² itself.": x * mean_square(centred) ** -0.5,
+            "it is divided by the standard deviation, and with n - 1: take the mean of x² itself.":
+                lambda: x * (x.var(dim=-1, keepdim=True) + 1e-5) ** -0.5,
+            "eps is added to the root: add it to the mean square, before the root.":
+                x / ((mean_square(x) - 1e-5).sqrt() + 1e-5),
             "it is divided by the mean square: take its root.": x / mean_square(x),
             "the mean is over the positions instead of the channels: dim=-1.":
                 lambda: x * mean_square(x, 1) ** -0.5,
@@ -83,9 +99,14 @@ def RMSNorm(answer):  # the name of the class that it checks
             for p in layer.parameters():
                 p.copy_(torch.arange(1.0, C + 1))
         if not close(call(layer, x, case=case).double(), got.double() * torch.arange(1.0, C + 1)):
-            raise Mistake("The gain does nothing: multiply by it, channel by channel, at the end.")
+            raise Mistake("Gains 1, 2, 3 … should multiply the channels by just that, at the end.")
 
-    on_each({f"x of shape {shape}": shape for shape in ((1, 2, 4), (3, 5, 6), (2, 1, 32))}, look)
+    on_each({f"x of shape {shape}": shape for shape in ((1, 2, 4), (3, 5, 6), (2, 1, 5))}, look)
+    x = torch.tensor([[[3.0, 4.0]]])
+    wide = call(call(answer, 2, 0.5, case="n_embd = 2, eps = 0.5"), x, case=shape_of(x))
+    expect(wide, x / 13**0.5, "the row (3, 4), eps = 0.5", {
+        "eps is not used.": x / (12.5 + 1e-5) ** 0.5,
+    })  # fmt: skip
 
 
 @check
@@ -97,6 +118,11 @@ def warmup_experiment(answer, vocab_size):
     fresh(rows, vocab_size)
     told_apart(rows, "last_loss", "warmup")
     told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
+    if rows.last_loss["post", 100] > rows.last_loss["post", 0] - 0.1:
+        raise Mistake(
+            "The warm-up changes next to nothing: set the rate of *this* run's optimizer in every "
+            "step, before `optimizer.step()`."
+        )
     if rows.last_loss["pre", 0] > rows.last_loss["post", 0]:
         raise Mistake(
             "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this rate: "

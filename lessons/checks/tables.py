@@ -18,20 +18,47 @@ def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd
     """
     if not isinstance(table, pd.DataFrame):
         raise Mistake("Return a pandas DataFrame: `pd.DataFrame(rows, columns=[...])`.")
-    missing = [name for name in (*settings, *measured) if name not in table]
-    if missing:
-        raise Mistake(f"The table has no column `{missing[0]}`: {', '.join(map(str, table))}.")
-    wanted = list(zip(*settings.values(), strict=True))
-    there = list(table[list(settings)].itertuples(index=False, name=None))
-    for row in wanted:
-        if there.count(row) != 1:
-            raise Mistake(f"The table has {there.count(row)} rows for {named(settings, row)}.")
-    keys = wanted if len(settings) > 1 else [value for (value,) in wanted]
-    kept = table.set_index(list(settings)).loc[keys]
-    numbers = kept[measured].apply(pd.to_numeric, errors="coerce")
+    if any(name in settings for name in table.index.names):
+        table = table.reset_index()
+    for name in (*settings, *measured):
+        if list(table.columns).count(name) != 1:
+            n = list(table.columns).count(name)
+            raise Mistake(f"The table has {n} columns `{name}`: {', '.join(map(str, table))}.")
+    places = [_place(table, settings, row) for row in zip(*settings.values(), strict=True)]
+    numbers = table.iloc[places][measured].map(_number)
+    index = [pd.Index(values, name=name) for name, values in settings.items()]
+    numbers.index = index[0] if len(index) == 1 else pd.MultiIndex.from_arrays(index)
     if numbers.isna().any(axis=None):
         raise Mistake("Some entry of the table is NaN or no number: look at that run.")
     return numbers
+
+
+def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
+    """Where the row with these settings stands; raises Mistake unless there is exactly one."""
+    columns = [table[name] for name in settings]
+    found = [n for n, values in enumerate(zip(*columns, strict=True))
+             if all(map(_same, values, row))]  # fmt: skip
+    if len(found) != 1:
+        there = "; ".join(f"{c.name}: {', '.join(map(repr, c.unique().tolist()))}" for c in columns)
+        raise Mistake(
+            f"The table has {len(found)} rows for {named(settings, row)}, and should have one. "
+            f"It holds {there}."
+        )
+    return found[0]
+
+
+def _same(value: object, wanted: object) -> bool:
+    if isinstance(wanted, str) or isinstance(value, str):
+        return value == wanted
+    return math.isclose(_number(value), wanted, rel_tol=1e-6)
+
+
+def _number(value: object) -> float:
+    """A number, a tensor of one, or NaN for anything else."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return math.nan
 
 
 def named(settings: dict[str, list], row: tuple) -> str:
@@ -59,12 +86,20 @@ def fresh(rows: pd.DataFrame, vocab_size: int) -> None:
 
 
 def in_nats(rows: pd.DataFrame, column: str, vocab_size: int) -> None:
-    """Raise Mistake if every loss is worse than knowing nothing: a perplexity, or no training."""
-    if (rows[column] > math.log(vocab_size)).all():
-        raise Mistake(
-            f"Every `{column}` is above ln V = {math.log(vocab_size):.2f}, the loss of one who "
-            "knows nothing: is it a perplexity, or was nothing trained?"
-        )
+    """Raise Mistake for a loss that no honest run can have, such as a perplexity or a leak."""
+    nothing = math.log(vocab_size)
+    for n, loss in enumerate(rows[column]):
+        run = f"The run with {label(rows, n)} has the `{column}` {loss:.2f}"
+        if loss > nothing:
+            raise Mistake(
+                f"{run}, above ln V = {nothing:.2f}, the loss of one who knows nothing: is it a "
+                "perplexity, or were the gradients not cleared in every step?"
+            )
+        if loss < 1:  # rung 8, at its best on a GPU, is above 1.4
+            raise Mistake(
+                f"{run}, and no model of this course comes near that: does it see the future, or "
+                "is it measured on the inputs as targets?"
+            )
 
 
 def told_apart(rows: pd.DataFrame, column: str, setting: str) -> None:
@@ -75,6 +110,8 @@ def told_apart(rows: pd.DataFrame, column: str, setting: str) -> None:
     for _, group in groups:
         twins = group[group[column].duplicated(keep=False)]
         if len(twins):
+            if (rows[column].round(2) == rows[column]).all():
+                raise Mistake(f"Two rows have the same `{column}`: give it unrounded.")
             a, b = twins[setting].iloc[:2]
             raise Mistake(
                 f"`{setting}` {a} and {b} have the same `{column}` to the last digit: the "

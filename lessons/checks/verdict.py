@@ -3,14 +3,19 @@
 import ctypes
 import functools
 import html
+import inspect
+import linecache
+import random
 import re
 import threading
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-
-from lessons.errors import BadInput
 
 TIME_LIMIT = 1.5  # seconds; every check needs a small part of it
 
@@ -44,11 +49,14 @@ class Verdict:
 
 
 class Mistake(Exception):
-    """What an answer gets wrong, in a sentence; `known` if the check knows how it came about."""
+    """What an answer gets wrong, in a sentence.
 
-    def __init__(self, sentence: str, known: bool = True):
+    `known` if the check knows how it came about; `of_size` if it may be a fixed size.
+    """
+
+    def __init__(self, sentence: str, known: bool = True, of_size: bool = False):
         super().__init__(sentence)
-        self.known = known
+        self.known, self.of_size = known, of_size
 
 
 class Unwritten(Exception):
@@ -59,58 +67,97 @@ class TimeUp(BaseException):
     """Ends a learner's endless loop; no `except Exception` in it may catch this."""
 
 
-def check(inspect: Callable) -> Callable[..., Verdict]:
-    """Make a check of `inspect`, which looks at an answer and raises the Mistake that it finds."""
+@dataclass(frozen=True)
+class Failed:
+    """An experiment that raised something: its check says what."""
 
-    @functools.wraps(inspect)
+    story: str
+
+
+def check(look: Callable) -> Callable[..., Verdict]:
+    """Make a check of `look`, which looks at an answer and raises the Mistake that it finds."""
+
+    @functools.wraps(look)
     def wrapped(answer, *facts) -> Verdict:
-        name = inspect.__name__
-        random_state = torch.get_rng_state()
+        name = look.__name__
         try:
             if answer is None:  # what `attempt` hands on from a stub
                 raise Unwritten
-            within(TIME_LIMIT, lambda: inspect(answer, *facts))
+            if isinstance(answer, Failed):
+                raise Mistake(answer.story)
+            with own_dice():
+                if callable(answer):
+                    within(TIME_LIMIT, lambda: look(answer, *facts))
+                else:  # a table: no code of the learner's runs
+                    look(answer, *facts)
         except Unwritten:
             todo = "Replace `raise NotImplementedError` by your code, and run both cells again."
             return Verdict(name, False, todo, attempted=False)
         except Mistake as mistake:
             return Verdict(name, False, str(mistake))
-        except TimeUp:
-            late = f"No answer after {TIME_LIMIT} seconds: is there a loop that never ends?"
-            return Verdict(name, False, late)
+        except TimeUp as late:
+            return Verdict(name, False, str(late))
         except Exception as error:  # an answer of a form that nobody thought of
             odd = f"The check can make nothing of this answer ({type(error).__name__}: {error}): "
             return Verdict(name, False, odd + "compare its form with the docstring's example.")
-        finally:
-            torch.set_rng_state(random_state)  # a check leaves no trace in the notebook
         return Verdict(name, True, "Right in every case.")
 
     return wrapped
 
 
+@contextmanager
+def own_dice() -> Iterator[None]:
+    """An answer may throw dice: the same ones each time, and the notebook's are left alone."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(1337)
+    np.random.seed(1337)
+    torch.random.default_generator.manual_seed(1337)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
 def attempt(experiment: Callable) -> object:
-    """Run an experiment, however long it takes: its result, or None if it is still the stub."""
+    """Run an experiment, however long it takes; its check takes what this returns.
+
+    That is its result, None if it is still the stub, or Failed with the story of what it raised.
+    """
     try:
         result = experiment()
-    except NotImplementedError as error:
+    except Exception as error:
         if is_stub(error, experiment):
             return None
-        raise
+        again = f" `{experiment.__name__}()` alone shows the way there."
+        return Failed(f"In the experiment {story_of(error, experiment)}.{again}")
     if result is None:
-        raise BadInput(f"{experiment.__name__} returns nothing: end it with `return` and a table.")
+        return Failed("It returns nothing: end it with `return` and a table.")
     return result
 
 
-def is_stub(error: Exception, answer: Callable) -> bool:
-    """Whether this NotImplementedError is the stub's own, and not one from inside PyTorch."""
-    traceback = error.__traceback__
-    while traceback.tb_next:
-        traceback = traceback.tb_next
-    return traceback.tb_frame.f_code.co_filename == file_of(answer)
+def is_stub(error: BaseException, answer: Callable) -> bool:
+    """Whether this is the NotImplementedError of a stub, and not one from inside PyTorch."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return isinstance(error, NotImplementedError) and last.filename == file_of(answer)
+
+
+def story_of(error: BaseException, answer: Callable) -> str:
+    """What the answer's code raised, and at which of its lines, in a sentence."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file_of(answer)]
+    where = ""
+    if own:
+        line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
+        where = f" at `{line}`"
+    said = " ".join(str(error).split()) or "without a word"
+    return f"your code raised {type(error).__name__}{where}: {said[:200].rstrip('.')}"
 
 
 def file_of(answer: Callable) -> str | None:
     """The file, or the notebook's cell, of a function, of a class, or of a module's class."""
+    answer = inspect.unwrap(answer)  # it may be decorated, as with torch.no_grad()
     if not hasattr(answer, "__code__"):
         methods = vars(answer if isinstance(answer, type) else type(answer)).values()
         answer = next((method for method in methods if hasattr(method, "__code__")), None)
@@ -123,7 +170,6 @@ def within(seconds: float, call: Callable[[], object]) -> None:
 
     def work() -> None:
         try:
-            torch.manual_seed(1337)  # an answer may throw dice: each time the same ones
             call()
         except BaseException as error:
             errors.append(error)
@@ -133,11 +179,15 @@ def within(seconds: float, call: Callable[[], object]) -> None:
     try:
         thread.join(seconds)
     finally:  # also when the reader interrupts the cell
-        if thread.is_alive():
-            # Python's own way to raise in another thread, at its next line.
+        late, end = thread.is_alive(), time.monotonic() + 0.3
+        while thread.is_alive() and time.monotonic() < end:
+            # Python's own way to raise in another thread, at its next call or turn of a loop.
             ident, raised = ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, raised)
-            thread.join(0.3)
-            errors.insert(0, TimeUp())
+            thread.join(0.05)
+        if late:
+            still = " It is still running: restart the kernel." if thread.is_alive() else ""
+            end = f"No answer after {seconds} seconds: is there a loop that never ends?{still}"
+            errors.insert(0, TimeUp(end))
     if errors:
         raise errors[0]

@@ -1,5 +1,7 @@
 """Lesson 2."""
 
+import math
+
 import pandas as pd
 import torch
 
@@ -24,8 +26,8 @@ BIGRAM = full_loss(bigram_by_counting(DATA, V), DATA, 8)
 RIGHT = pd.DataFrame({
     "tables": [1, 1, 1, 1, 1, 2],
     "block_size": [1, 2, 3, 4, 8, 8],
-    "first_loss": 1.792,
-    "val_loss": [BIGRAM + 0.01, 1.7, 1.69, 1.68, 1.67, 1.6],
+    "first_loss": math.log(V),
+    "val_loss": [BIGRAM, 1.7, 1.69, 1.68, 1.67, 1.6],
 })  # fmt: skip
 
 WRONG = [
@@ -35,6 +37,7 @@ WRONG = [
         "each column sums to 1, and each row should":
             lambda T: band(T) / band(T).sum(dim=0, keepdim=True),
         "position 0 looks at position 1": lambda T: (band(T) / band(T).sum(1)[:, None]).flip(0, 1),
+        "`keepdim=True` keeps the sums a column": lambda T: band(T) / band(T).sum(1),
         "not at itself": lambda T: torch.ones(T, T).tril(-1).triu(-1),
         "mean of *all* earlier positions":
             lambda T: torch.ones(T, T).tril() / torch.arange(1, T + 1)[:, None],
@@ -57,13 +60,17 @@ WRONG = [
     }),
     Wrong("context_experiment", {
         "it goes on with a trained model": RIGHT.assign(first_loss=[1.79, 1.2, 1.2, 1.2, 1.2, 1.2]),
+        "set the second one to zero too": RIGHT.assign(first_loss=5 * [math.log(V)] + [2.2]),
+        "give it unrounded": RIGHT.assign(val_loss=[1.79, 1.7, 1.7, 1.68, 1.67, 1.6]),
+        "are the shares learned": RIGHT.assign(
+            val_loss=[1.71, 1.72, 1.73, 1.74, 1.75, 1.6]),
         "`block_size` 4 and 8 have the same": RIGHT.assign(
-            val_loss=[1.79, 1.7, 1.69, 1.68, 1.68, 1.6]),
+            val_loss=[BIGRAM, 1.703, 1.69, 1.68, 1.68, 1.6]),
         "`tables` 1 and 2 have the same": RIGHT.assign(
-            val_loss=[BIGRAM, 1.7, 1.69, 1.68, 1.67, 1.67]),
+            val_loss=[BIGRAM, 1.703, 1.69, 1.68, 1.671, 1.671]),
         "which is the bigram": RIGHT.assign(val_loss=[1.2, 1.1, 1.09, 1.08, 1.07, 1.06]),
-        "With a second table the loss is higher": RIGHT.assign(
-            val_loss=[BIGRAM, 1.7, 1.69, 1.68, 1.67, 1.71]),
+        "The second table brings next to nothing": RIGHT.assign(
+            val_loss=[BIGRAM, 1.7, 1.69, 1.68, 1.67, 1.665]),
         "is it a perplexity": RIGHT.assign(val_loss=RIGHT.val_loss.rpow(2.718)),
         "0 rows for tables 2, block_size 8": RIGHT[:5],
     }, facts=(DATA, DATA, V), right=RIGHT),

@@ -15,6 +15,11 @@ def followers(ids, values, tokenizer):
     return [(tokenizer.itos[i], v) for i, v in zip(ids.tolist(), values.tolist(), strict=True)]
 
 
+def best(probs, tokenizer, ch, k):
+    values, ids = probs[tokenizer.stoi[ch]].topk(k)
+    return followers(ids, values, tokenizer)
+
+
 def column(probs, tokenizer, ch, k):
     values, ids = probs[:, tokenizer.stoi[ch]].topk(k)
     return followers(ids, values, tokenizer)
@@ -71,7 +76,9 @@ TRAIN = torch.randint(V, (1000,), generator=torch.Generator().manual_seed(0))
 VAL = torch.randint(V, (300,), generator=torch.Generator().manual_seed(1))
 
 
-def table(learn=(TRAIN, TRAIN), test=(TRAIN, VAL), below=True, joint=False) -> pd.DataFrame:
+def table(
+    learn=(TRAIN, TRAIN), test=(TRAIN, VAL), below=True, joint=False, bigram=False
+) -> pd.DataFrame:
     """The trigram's losses by plain loops."""
     rows = []
     for smoothing in (1, 0.1, 0.01):
@@ -80,6 +87,8 @@ def table(learn=(TRAIN, TRAIN), test=(TRAIN, VAL), below=True, joint=False) -> p
             counts = torch.zeros(V, V, V)
             for a, b, c in zip(taught, taught[1:], taught[2:], strict=False):
                 counts[a, b, c] += 1
+            if bigram:
+                counts = counts.sum(dim=0, keepdim=True).expand_as(counts)
             smoothed = counts + smoothing
             under = (smoothed if below else counts).sum(dim=-1, keepdim=True)
             probs = smoothed / (smoothed.sum() if joint else under.clamp(min=1))
@@ -95,8 +104,15 @@ WRONG = [
     Wrong("likeliest_next", {
         "this is column and not row": column,
         "the least likely ones": least_likely,
-        "is an id, not a character": ids_for_characters,
-        "k is not used": always_two,
+        "is no character: `tokenizer.itos`": ids_for_characters,
+        "there are 2 pairs, and k is 1": always_two,
+        "(character, probability), in this order": lambda *args: [(p, c) for c, p in best(*args)],
+        "these are logarithms": lambda *args: [(c, math.log(p)) for c, p in best(*args)],
+        "these are percents": lambda *args: [(c, 100 * p) for c, p in best(*args)],
+        "the probabilities are those of the column": lambda probs, tokenizer, ch, k: [
+            (c, probs[:, tokenizer.stoi[ch]][tokenizer.stoi[c]].item())
+            for c, _ in best(probs, tokenizer, ch, k)],
+        "you get ('c', 'c'), and it should be": lambda probs, tokenizer, ch, k: [("c", 0.5)] * k,
         "sort it by probability": unsorted_row,
         "return a list of pairs": only_characters,
     }),
@@ -110,7 +126,7 @@ WRONG = [
         "the mean of 1/p": mean_of_powers,
         "the last tokens are left out": last_ones_left_out,
         "leave a model in the mode": left_in_eval_mode,
-        "you get 65, and it should be 3": lambda model, data: 65.0,
+        "you get 65, and it should be": lambda model, data: 65.0,
     }),
     Wrong("smoothing_experiment", {
         "two columns are exchanged": RIGHT.rename(
@@ -120,8 +136,12 @@ WRONG = [
         "above the line, and not below": table(below=False),
         "these are in bits": RIGHT.assign(
             train_loss=RIGHT.train_loss / math.log(2), val_loss=RIGHT.val_loss / math.log(2)),
+        "these are losses of a bigram": table(bigram=True),
+        "these are perplexities": RIGHT.assign(
+            train_loss=RIGHT.train_loss.map(math.exp), val_loss=RIGHT.val_loss.map(math.exp)),
         "has 0 rows for smoothing 0.01": RIGHT[:2],
-        "has no column `val_loss`": RIGHT.drop(columns="val_loss"),
+        "has 2 rows for smoothing 1,": pd.concat([RIGHT, RIGHT[:1]]),
+        "has 0 columns `val_loss`": RIGHT.drop(columns="val_loss"),
         "Return a pandas DataFrame": RIGHT.values.tolist(),
     }, facts=(TRAIN, VAL, V), right=RIGHT),
 ]  # fmt: skip

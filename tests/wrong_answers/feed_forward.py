@@ -23,6 +23,11 @@ def gated(combine, width=lambda C: 8 * C // 3):
     return Gated
 
 
+class WithSkip(gated(lambda g, u: F.relu(g) * u)):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
 class OtherNames(nn.Module):
     def __init__(self, n_embd):
         super().__init__()
@@ -56,15 +61,19 @@ WRONG = [
         "nothing bends": gated(lambda g, u: g * u),
         "both branches are bent": gated(lambda g, u: F.relu(g) * F.relu(u)),
         "the gate is a sigmoid": gated(lambda g, u: g.sigmoid() * u),
-        "make the middle narrower": gated(lambda g, u: F.relu(g) * u, lambda C: 4 * C),
+        "the gate is a GELU": gated(lambda g, u: F.gelu(g) * u),
+        "x is added: that skip": WithSkip,
+        "about 8C / 3 wide": gated(lambda g, u: F.relu(g) * u, lambda C: 4 * C),
         "has no `self.gate`": OtherNames,
     }),
     Wrong("rate_experiment", {
         "count units, no shares": table(dead_units=[0, 0.02, 1.0, 0, 0, 0.02]),
         "there are 128 units": table(dead_units=[0, 3, 1024, 0, 0, 3]),
         "it goes on with a trained model": table(first_loss=[4.2, 2.6, 2.6, 3.4, 2.6, 2.5]),
-        "`learning_rate` 0.003 and 0.03 have": table(val_loss=[2.57, 2.57, 2.57, 2.58, 2.53, 2.69]),
-        "`activation` ReLU and LeakyReLU have": table(val_loss=2 * [2.57, 2.56, 3.37]),
-        "on at *none* of the tokens": table(dead_units=[128, 125, 0, 128, 128, 125]),
+        "`learning_rate` 0.003 and 0.03 have": table(
+            val_loss=[2.571, 2.571, 2.571, 2.58, 2.53, 2.69]),
+        "`activation` ReLU and LeakyReLU have": table(val_loss=2 * [2.571, 2.56, 3.37]),
+        "are the names exchanged": table(dead_units=[0, 0, 3, 0, 3, 128]),
+        "on at *none* of the tokens": table(dead_units=[128, 125, 6, 128, 128, 0]),
     }, facts=(65,), right=RIGHT),
 ]  # fmt: skip

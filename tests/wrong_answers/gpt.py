@@ -1,6 +1,7 @@
 """Lesson 8."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -38,6 +39,10 @@ WRONG = [
         "the two norms of each block": without(norms=False),
         "the biases of the linear layers": without(biases=False),
         "the biases of query, key and value": without(qkv=False),
+        "the lm_head has no bias": lambda shape: count(shape) + shape.vocab_size,
+        "a block has two norms": lambda s: count(s) - 2 * s.n_embd * s.n_layer,
+        "the tokens' V x C": lambda shape: count(shape) - shape.vocab_size * shape.n_embd,
+        "only one block is counted": lambda shape: count(replace(shape, n_layer=1)),
         "you get 124,439,808, and": lambda shape: 124_439_808,
     }),
     Wrong("weight_after", {
@@ -47,15 +52,22 @@ WRONG = [
         "what is gone": lambda w, n, r, d: w - w * (1 - r * d) ** n,
         "is taken as 1": lambda w, n, r, d: (1 - r * d) ** n,
         "a step adds": lambda w, n, r, d: w * (1 + r * d) ** n,
-        "you get 1.098": lambda w, n, r, d: w * math.exp(-n * r * d),
+        "a step early": lambda w, n, r, d: w * (1 - r * d) ** (n - 1),
+        "the limit of many tiny steps": lambda w, n, r, d: w * math.exp(-n * r * d),
     }),
     Wrong("rescue_experiment", {
         "the best loss is above the last": table(best_loss=[3.5, 2.88, 2.90, 2.86, 2.80, 2.43]),
         "as it is for the *training* loss": table(best_step=6 * [300]),
         "A best step is one that was measured": table(best_step=[3, 3, 3, 3, 8, 10]),
-        "`dropout` 0.0 and 0.2 have": table(last_loss=[3.07, 3.07, 3.07, 2.99, 2.85, 2.43]),
-        "`weight_decay` 0.1 and 1.0 have": table(last_loss=[3.07, 2.92, 2.93, 3.07, 2.85, 2.43]),
-        "are the two exchanged": table(n_chars=[30000] + 4 * [3000] + [3000]),
+        "`dropout` 0.0 and 0.2 have": table(
+            last_loss=[3.071, 3.071, 3.071, 2.99, 2.85, 2.43]),
+        "`weight_decay` 0.1 and 1.0 have": table(
+            last_loss=[3.071, 2.92, 2.93, 3.071, 2.85, 2.43]),
+        "`n_chars` 3000 and 30000 have": table(
+            last_loss=[3.071, 2.92, 2.93, 2.99, 2.85, 3.071],
+            best_loss=[2.89, 2.88, 2.90, 2.86, 2.80, 2.89]),
+        "are the two exchanged": table(best_loss=[2.43, 2.88, 2.90, 2.86, 2.80, 2.89],
+                                       last_loss=[2.43, 2.92, 2.93, 2.99, 2.85, 3.07]),
         "0 rows for dropout 0.4, weight_decay 0.1, n_chars 3000": RIGHT.drop(2),
     }, right=RIGHT),
 ]  # fmt: skip

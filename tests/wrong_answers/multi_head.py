@@ -1,5 +1,7 @@
 """Lesson 4."""
 
+import copy
+
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,7 @@ def sizes(C, nh):
     return hs, 3 * C * C, list(range(C - hs, C))
 
 
-def by_view(scale="hs", mask=True, dim=-1, how="transpose", back=True):
+def by_view(scale="hs", first_hidden=1, dim=-1, how="transpose", back=True):
     """An answer to `attention_without_einops` with something wrong in it."""
 
     def answer(module, x):
@@ -29,8 +31,7 @@ def by_view(scale="hs", mask=True, dim=-1, how="transpose", back=True):
         else:
             q, k, v = (y.view(B, T, nh, hs).transpose(1, 2) for y in (q, k, v))
         scores = q @ k.transpose(-2, -1) / {"hs": hs**0.5, "1": 1, "C": C**0.5}[scale]
-        if mask:
-            scores = scores.masked_fill(torch.ones(T, T).tril() == 0, float("-inf"))
+        scores = scores.masked_fill(torch.ones(T, T).triu(first_hidden) == 1, float("-inf"))
         out = F.softmax(scores, dim=dim) @ v
         return (out.transpose(1, 2) if back else out).reshape(B, T, C)
 
@@ -68,25 +69,34 @@ def table(name="value", axis="rows", restore=True, data=DATA):
 
 
 RIGHT = table()
+BROKEN = copy.deepcopy(MODEL)
+BROKEN.body.value.weight.data[2:4] = 0
 
 WRONG = [
     Wrong("head_sizes", {
         "that is the number of heads": lambda C, nh: (nh, *sizes(C, nh)[1:]),
         "one of the three matrices": lambda C, nh: (C // nh, C * C, sizes(C, nh)[2]),
         "nh times too many": lambda C, nh: (C // nh, 3 * C * C * nh, sizes(C, nh)[2]),
-        "that is one head: there are nh": lambda C, nh: (C // nh, 3 * C * C // nh, sizes(C, nh)[2]),
+        "nh times too few": lambda C, nh: (C // nh, 3 * C * C // nh, sizes(C, nh)[2]),
         "channels are counted from 0": lambda C, nh: (
             *sizes(C, nh)[:2], [c + 1 for c in sizes(C, nh)[2]]),
+        "a bias is counted": lambda C, nh: (C // nh, 3 * C * (C + 1), sizes(C, nh)[2]),
+        "only the first and the last are there": lambda C, nh: (
+            *sizes(C, nh)[:2], [C - C // nh, C - 1]),
+        "the last one is missing": lambda C, nh: (*sizes(C, nh)[:2], sizes(C, nh)[2][:-1]),
+        "return three things": lambda C, nh: C // nh,
         "these are the first head's": lambda C, nh: (*sizes(C, nh)[:2], list(range(C // nh))),
     }),
     Wrong("attention_without_einops", {
         "mixes up positions and channels": by_view(how="view"),
+        "and straight back": by_view(how="view", back=False),
+        "hides position t from itself": by_view(first_hidden=0),
         "missing 1/√hs": by_view(scale="1"),
         "divided by √C": by_view(scale="C"),
         "each column of weights sums to 1, each row should": by_view(dim=-2),
         "the heads are cut as (hs nh)": by_view(how="hs nh"),
         "on the way back the heads are not side by side": by_view(back=False),
-        "the mask lets the future in": by_view(mask=False),
+        "the mask lets the future in": by_view(first_hidden=99),
         "Right for x of shape (1, 2, 4)": fixed_mask,
     }),
     Wrong("silencing_experiment", {
@@ -94,7 +104,10 @@ WRONG = [
         "the query's rows are zero": table("query"),
         "the columns of `value` are zero": table(axis="columns"),
         "nothing was silenced": RIGHT.assign(val_loss=RIGHT.val_loss[0]),
-        "and should be": table(data=DATA[:100]),
+        "the losses on `some_val`": table(data=DATA[:100]),
         "0 rows for silenced 3": RIGHT[:4],
     }, facts=(MODEL, DATA), right=RIGHT),
+    Wrong("silencing_experiment", {
+        "The model itself has silenced rows now": RIGHT,
+    }, facts=(BROKEN, DATA)),
 ]  # fmt: skip

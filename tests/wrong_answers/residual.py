@@ -54,6 +54,49 @@ class SkipTooInUse(Block):
         return (1 - self.drop) * (x + layer(x))
 
 
+class NoSkipInUse(Block):
+    def use(self, x, layer):
+        return (1 - self.drop) * layer(x)
+
+
+class OneSmallerInUse(Block):
+    def use(self, x, layer):
+        return super().use(x, layer) if layer == self.communicate else x + layer(x)
+
+
+class OtherSmallerInUse(Block):
+    def use(self, x, layer):
+        return super().use(x, layer) if layer == self.compute else x + layer(x)
+
+
+class BothFromX(Block):
+    def forward(self, x):
+        if self.training:
+            return super().forward(x)
+        return x + (1 - self.drop) * (self.communicate(x) + self.compute(x))
+
+
+class FixedInUse(Block):
+    def use(self, x, layer):
+        return x + 0.9 * layer(x)
+
+
+class FixedInTraining(Block):
+    def keeps(self):
+        return not throw(0.25)
+
+
+class SecondWrongWayRound(Block):
+    def training_step(self, x, layer):
+        keeps = self.keeps() if layer == self.communicate else not self.keeps()
+        return x + layer(x) if keeps else x
+
+
+class SequencesDropped(Block):
+    def training_step(self, x, layer):
+        return x + (torch.rand(len(x), 1, 1) >= self.drop) * layer(x)
+
+
 class RandomInUse(Block):
     def use(self, x, layer):
         return self.training_step(x, layer)
@@ -106,8 +149,9 @@ RIGHT = table()
 
 WRONG = [
     Wrong("blocks_until_lost", {
-        "not yet below: round up": lambda g, f, s: math.floor(exact(g, f, s)),
-        "one block too many": lambda g, f, s: math.ceil(exact(g, f, s)) + 1,
+        "not yet below": lambda g, f, s: math.ceil(exact(g, f, s)),
+        "one block too many": lambda g, f, s: math.floor(exact(g, f, s)) + 2,
+        "eight times smaller here": lambda g, f, s: math.ceil(math.log(g / s) / math.log(8)),
         "the gradient's size at the start is left out":
             lambda g, f, s: math.ceil(math.log(s) / math.log(f)),
         "a number of blocks is whole": exact,
@@ -120,16 +164,25 @@ WRONG = [
         "the skip is made smaller too": SkipTooInUse,
         "In `eval()` two calls differ": RandomInUse,
         "In training the additions are made smaller": SmallerInTraining,
+        "the skip is missing": NoSkipInUse,
+        "only the first of the two": OneSmallerInUse,
+        "only the second of the two": OtherSmallerInUse,
+        "and not from what the first one made of it": BothFromX,
+        "0.9 is written into the code": FixedInUse,
+        "is the probability a fixed number": FixedInTraining,
+        "the feed-forward layer is kept in": SecondWrongWayRound,
         "Are single entries": EntriesDropped,
         "the skip is left out with the addition": SkipLeftOut,
         "throw the dice for each of the two": OneThrow,
-        "not 75 %": WrongWayRound,
+        "attention is kept in": WrongWayRound,
         "Derive the class from `ResidualBlock`": NotDerived,
     }),
     Wrong("depth_experiment", {
         "count those of the whole model": table(parameters=8 * [16961]),
         "it goes on with a trained model": table(first_loss=[4.3] + 7 * [2.6]),
-        "`divided` False and True have": table(val_loss=2 * [2.64, 2.57, 2.53, 2.50]),
+        "`divided` False and True have": table(val_loss=2 * [2.64, 2.571, 2.53, 2.50]),
+        "the root of *twice* the depth": table(
+            val_loss=[2.64, 2.57, 2.53, 2.50, 2.64, 2.59, 2.56, 2.54]),
         "is `divided` the wrong way round": table(divided=4 * [True] + 4 * [False]),
         "0 rows for divided False, depth 8": RIGHT[RIGHT.depth < 8],
     }, facts=(65,), right=RIGHT),
