@@ -24,6 +24,8 @@ def call(answer: Callable, *inputs, case: str):
         if is_stub(error, answer):
             raise Unwritten from None
         story = f"For {case}: {story_of(error, answer)}."
+        if "must match the size of tensor" in str(error):  # PyTorch's words
+            story += " Is something that was made for another T not cropped, as with `[:T, :T]`?"
         raise Mistake(story, known=False, of_size=True) from None
     for given, left in zip(inputs, copies, strict=True):
         if not _unchanged(given, left):

@@ -25,7 +25,7 @@ def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd
             n = list(table.columns).count(name)
             raise Mistake(f"The table has {n} columns `{name}`: {', '.join(map(str, table))}.")
     places = [_place(table, settings, row) for row in zip(*settings.values(), strict=True)]
-    numbers = table.iloc[places][measured].map(_number)
+    numbers = table.iloc[places][measured].apply(lambda column: column.map(_number))
     index = [pd.Index(values, name=name) for name, values in settings.items()]
     numbers.index = index[0] if len(index) == 1 else pd.MultiIndex.from_arrays(index)
     if numbers.isna().any(axis=None):

@@ -17,7 +17,7 @@ def sizes(C, nh):
     return hs, 3 * C * C, list(range(C - hs, C))
 
 
-def by_view(scale="hs", first_hidden=1, dim=-1, how="transpose", back=True):
+def by_view(scale="hs", first_hidden=1, mask_size=None, dim=-1, how="transpose", back=True):
     """An answer to `attention_without_einops` with something wrong in it."""
 
     def answer(module, x):
@@ -31,7 +31,8 @@ def by_view(scale="hs", first_hidden=1, dim=-1, how="transpose", back=True):
         else:
             q, k, v = (y.view(B, T, nh, hs).transpose(1, 2) for y in (q, k, v))
         scores = q @ k.transpose(-2, -1) / {"hs": hs**0.5, "1": 1, "C": C**0.5}[scale]
-        scores = scores.masked_fill(torch.ones(T, T).triu(first_hidden) == 1, float("-inf"))
+        mask = torch.ones(mask_size or T, mask_size or T).triu(first_hidden)
+        scores = scores.masked_fill(mask == 1, float("-inf"))
         out = F.softmax(scores, dim=dim) @ v
         return (out.transpose(1, 2) if back else out).reshape(B, T, C)
 
@@ -98,6 +99,7 @@ WRONG = [
         "on the way back the heads are not side by side": by_view(back=False),
         "the mask lets the future in": by_view(first_hidden=99),
         "Right for x of shape (1, 2, 4)": fixed_mask,
+        "not cropped, as with `[:T, :T]`": by_view(mask_size=8),
     }),
     Wrong("silencing_experiment", {
         "each row adds one more silenced head": table(restore=False),
