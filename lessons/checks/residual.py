@@ -50,7 +50,6 @@ def blocks_until_lost(answer):
 def StochasticDepthBlock(answer):  # the name of the class that it checks
     """`StochasticDepthBlock(n_embd, n_head, drop)`: leaves out whole additions in training."""
     C, drop, case = 4, 0.25, "C = 4 and drop = 0.25"
-    torch.manual_seed(6)
     block = call(answer, C, 2, drop, case=case)
     # Not isinstance: the lesson has a ResidualBlock of its own, line for line the module's.
     if not (hasattr(block, "communicate") and hasattr(block, "compute")):

@@ -107,7 +107,10 @@ def check(look: Callable) -> Callable[..., Verdict]:
 
 @contextmanager
 def own_dice() -> Iterator[None]:
-    """An answer may throw dice: the same ones each time, and the notebook's are left alone."""
+    """An answer may throw dice: the same ones each time, and the notebook's are left alone.
+
+    Those of a CPU: nothing that is checked runs on a GPU.
+    """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(1337)
     np.random.seed(1337)
@@ -187,7 +190,7 @@ def within(seconds: float, call: Callable[[], object]) -> None:
             thread.join(0.05)
         if late:
             still = " It is still running: restart the kernel." if thread.is_alive() else ""
-            end = f"No answer after {seconds} seconds: is there a loop that never ends?{still}"
-            errors.insert(0, TimeUp(end))
+            said = f"No answer after {seconds} seconds: is there a loop that never ends?{still}"
+            errors.insert(0, TimeUp(said))
     if errors:
         raise errors[0]
