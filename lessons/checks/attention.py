@@ -9,7 +9,7 @@ import torch
 
 from lessons.attention import Head
 from lessons.checks.compare import call, expect, leak, on_each
-from lessons.checks.tables import fresh, in_nats, rows_of, told_apart
+from lessons.checks.tables import fair, rows_of
 from lessons.checks.verdict import Mistake, check
 
 
@@ -114,10 +114,7 @@ def scale_experiment(answer, vocab_size):
     """The table of one head with and without scale: scaled, factor, first_loss, val_loss."""
     settings = {"scaled": 3 * [True] + 3 * [False], "factor": 2 * [1, 4, 8]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss"])
-    in_nats(rows, "val_loss", vocab_size)
-    fresh(rows, vocab_size)
-    told_apart(rows, "val_loss", "factor")
-    told_apart(rows, "val_loss", "scaled")
+    fair(rows, "val_loss", vocab_size, "factor", "scaled")
     hurt = rows.val_loss[False, 8] - rows.val_loss[True, 8]
     if hurt < 0:
         raise Mistake(

@@ -10,7 +10,7 @@ import torch
 from lessons.averaging import average_by_loops
 from lessons.bigram import bigram_by_counting
 from lessons.checks.compare import as_tensor, call, expect, leak, on_each, shape_of
-from lessons.checks.tables import fresh, in_nats, rows_of, told_apart
+from lessons.checks.tables import fair, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 from lessons.measuring import full_loss
 
@@ -81,16 +81,14 @@ def context_experiment(answer, train_data, val_data, vocab_size):
     """The table of learned shares by context: tables, block_size, first_loss, val_loss."""
     settings = {"tables": [1, 1, 1, 1, 1, 2], "block_size": [1, 2, 3, 4, 8, 8]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss"])
-    in_nats(rows, "val_loss", vocab_size)
-    fresh(rows, vocab_size)
-    told_apart(rows, "val_loss", "block_size")
+    fair(rows, "val_loss", vocab_size, "block_size")
     told_apart(rows.loc[[(1, 8), (2, 8)]], "val_loss", "tables")
-    bigram = full_loss(bigram_by_counting(train_data, vocab_size), val_data, 8)
     if (rows.first_loss - math.log(vocab_size)).abs().max() > 0.02:
         raise Mistake("A table of zeros begins at ln V exactly: set the second one to zero too.")
     alone, eight = rows.val_loss[1, 1], rows.val_loss[1, 8]
     if eight > alone:
         raise Mistake("More context makes it worse: are the shares learned, with `learn=True`?")
+    bigram = full_loss(bigram_by_counting(train_data, vocab_size), val_data, 8)
     if abs(alone - bigram) > 0.05:
         raise Mistake(
             f"With block_size 1 only the newest character has a vote, which is the bigram: by "

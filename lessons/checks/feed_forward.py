@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lessons.checks.compare import as_tensor, call, expect, on_each
-from lessons.checks.tables import fresh, in_nats, label, rows_of, told_apart
+from lessons.checks.tables import fair, label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.feed_forward import FeedForward
 
@@ -50,7 +50,7 @@ def GatedFeedForward(answer):  # the name of the class that it checks
         missing = [name for name in ("gate", "up", "down") if not hasattr(layer, name)]
         if missing:
             raise Mistake(f"The class has no `self.{missing[0]}`: name the layers as it says.")
-        got = call(layer, x, case=case) if hasattr(layer, "forward") else None
+        got = call(layer, x, case=case)
         g, u = layer.gate(x), layer.up(x)
         expect(got, layer.down(F.relu(g) * u), case, {
             "the ReLU bends the wrong branch: `gate` has it, `up` has none.":
@@ -81,17 +81,15 @@ def GatedFeedForward(answer):  # the name of the class that it checks
 @check
 def rate_experiment(answer, vocab_size):
     """The table of rates: activation, learning_rate, first_loss, val_loss, dead_units."""
-    settings = {"activation": 3 * ["ReLU"] + 3 * ["LeakyReLU"], "learning_rate": 2 * RATES}
+    activations = 3 * ["ReLU"] + 3 * ["LeakyReLU"]
+    settings = {"activation": activations, "learning_rate": 2 * [0.003, 0.03, 0.1]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss", "dead_units"])
     for n, dead in enumerate(rows.dead_units):
         if dead != int(dead):
             raise Mistake(f"`dead_units` is {dead} for {label(rows, n)}: count units, no shares.")
         if not 0 <= dead <= 128:
             raise Mistake(f"`dead_units` is {dead:g} for {label(rows, n)}: there are 128 units.")
-    in_nats(rows, "val_loss", vocab_size)
-    fresh(rows, vocab_size)
-    told_apart(rows, "val_loss", "learning_rate")
-    told_apart(rows, "val_loss", "activation")
+    fair(rows, "val_loss", vocab_size, "learning_rate", "activation")
     if rows.dead_units["ReLU", 0.1] <= rows.dead_units["LeakyReLU", 0.1]:
         raise Mistake(
             "At the rate 0.1 no more units die with ReLU than with LeakyReLU: are the names "
@@ -102,6 +100,3 @@ def rate_experiment(answer, vocab_size):
             "More units die at the rate 0.003 than at 0.1: a dead unit is one that is on at *none* "
             "of the tokens, `share_on(...) == 0`."
         )
-
-
-RATES = [0.003, 0.03, 0.1]

@@ -6,7 +6,7 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 import torch
 
 from lessons.checks.compare import call, close, expect, on_each, shape_of
-from lessons.checks.tables import fresh, in_nats, rows_of, told_apart
+from lessons.checks.tables import fair, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 
 
@@ -114,9 +114,7 @@ def warmup_experiment(answer, vocab_size):
     """The table of gentle starts: block, warmup, first_loss, last_loss."""
     settings = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
     rows = rows_of(answer, settings, ["first_loss", "last_loss"])
-    in_nats(rows, "last_loss", vocab_size)
-    fresh(rows, vocab_size)
-    told_apart(rows, "last_loss", "warmup")
+    fair(rows, "last_loss", vocab_size, "warmup")
     told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
     if rows.last_loss["post", 100] > rows.last_loss["post", 0] - 0.1:
         raise Mistake(

@@ -8,7 +8,7 @@ import math
 import torch
 
 from lessons.checks.compare import call, close, expect, on_each
-from lessons.checks.tables import fresh, in_nats, label, rows_of, told_apart
+from lessons.checks.tables import fair, label, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import parameter_count
 from lessons.language_model import LanguageModel
@@ -132,8 +132,7 @@ def depth_experiment(answer, vocab_size):
                 f"{label(rows, n)} has {right:,} parameters, and the table says {got:,.0f}: count "
                 "those of the whole model, with this many blocks."
             )
-    in_nats(rows, "val_loss", vocab_size)
-    fresh(rows, vocab_size)
+    fair(rows, "val_loss", vocab_size)
     told_apart(rows[rows.index.get_level_values("depth") > 1], "val_loss", "divided")
     if rows.val_loss[False, 1] == rows.val_loss[True, 1]:
         raise Mistake("At depth 1 dividing changes nothing: it is the root of *twice* the depth.")

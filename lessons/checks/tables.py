@@ -73,6 +73,17 @@ def label(rows: pd.DataFrame, n: int) -> str:
     return ", ".join(f"{k} {v}" for k, v in zip(rows.index.names, values, strict=True))
 
 
+def fair(rows: pd.DataFrame, column: str, vocab_size: int, *settings: str) -> None:
+    """Raise Mistake for a run that cannot be honest, or a setting that changes nothing.
+
+    `column` holds the losses at the end, first_loss those at the beginning.
+    """
+    in_nats(rows, column, vocab_size)
+    fresh(rows, vocab_size)
+    for setting in settings:
+        told_apart(rows, column, setting)
+
+
 def fresh(rows: pd.DataFrame, vocab_size: int) -> None:
     """Raise Mistake if a run does not begin near ln V, as an untrained model does."""
     nats = math.log(vocab_size)
