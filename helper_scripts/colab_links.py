@@ -3,7 +3,6 @@
 Owner, repository and branch come from pyproject.toml; --fork writes them there from git remote.
 """
 
-import argparse
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import nbformat
 
 from lessons.corpus import write_whole
 from lessons.errors import BadInput, exits_cleanly
-from markers import README, replace_between
+from markers import README, replace_between, write_or_check
 
 ROOT = Path(__file__).resolve().parent.parent
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
@@ -90,10 +89,7 @@ def listed(readme: str, titles: dict[Path, str], place: dict[str, str]) -> str:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true")
-    mode.add_argument("--check", action="store_true")
+    parser = write_or_check(__doc__.splitlines()[0])
     parser.add_argument("--fork", action="store_true", help="take the address from git remote")
     args = parser.parse_args()
     place = home(args.fork)

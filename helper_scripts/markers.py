@@ -1,7 +1,10 @@
-"""Parts of a page that scripts write: they stand between two marker lines."""
+"""Parts of a page that scripts write, between two marker lines, and how such a script is called."""
 
+import argparse
+import sys
 from pathlib import Path
 
+from lessons.corpus import write_whole
 from lessons.errors import BadInput
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -14,3 +17,20 @@ def replace_between(text: str, name: str, body: str) -> str:
         raise BadInput(f"The page needs the lines {start} and {end}, each of them once.")
     before, rest = text.split(start)
     return f"{before}{start}\n{body}\n{end}{rest.split(end)[1]}"
+
+
+def write_or_check(description: str) -> argparse.ArgumentParser:
+    """The command line of a script that writes what is stale (--write) or tells of it (--check)."""
+    parser = argparse.ArgumentParser(description=description)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--write", action="store_true", help="write what is stale")
+    mode.add_argument("--check", action="store_true", help="only tell what is stale")
+    return parser
+
+
+def refresh(page: Path, old: str, new: str, write: bool, mend: str) -> None:
+    """Write the new text of a page, or exit with a sentence if it differs from the old one."""
+    if write:
+        write_whole(page, new.encode())
+    elif new != old:
+        sys.exit(f"{page.name} is stale: run {mend}.")

@@ -1,15 +1,12 @@
 """Write the README's ladder table from data/losses/ (--write), or see if it is fresh (--check)."""
 
-import argparse
 import json
-import sys
 from pathlib import Path
 
-from lessons.corpus import write_whole
 from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import PUBLISHED_SOURCE, RUNGS, SCALED_UP, summary
 from lessons.losses import LOSSES_DIR, read_losses
-from markers import README, replace_between
+from markers import README, refresh, replace_between, write_or_check
 
 HEAD = """\
 | rung | lesson | idea | parameters | final validation loss | published | seconds |
@@ -52,17 +49,10 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true")
-    mode.add_argument("--check", action="store_true")
-    args = parser.parse_args()
+    args = write_or_check(__doc__).parse_args()
     old = README.read_text(encoding="utf-8")
     new = replace_between(old, "ladder table", ladder_table())
-    if args.write:
-        write_whole(README, new.encode())
-    elif new != old:
-        sys.exit("README.md is stale: run `make figures`.")
+    refresh(README, old, new, args.write, "`make figures`")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ cell of that lesson's notebook must hold the module's text; cruder versions may 
 it. Where none does, the last cell that defines the name is the one to be mended.
 """
 
-import argparse
 import ast
 import re
 import sys
@@ -15,6 +14,7 @@ import nbformat
 
 from lessons.corpus import write_whole
 from lessons.errors import exits_cleanly
+from markers import write_or_check
 
 ROOT = Path(__file__).resolve().parent.parent
 Span = tuple[int, int]  # first line and the line after the last, counted from 0
@@ -74,11 +74,7 @@ def sync(notebook: nbformat.NotebookNode, texts: dict[str, str]) -> list[str]:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true", help="copy the modules' text into the cells")
-    mode.add_argument("--check", action="store_true", help="only tell what differs")
-    args = parser.parse_args()
+    args = write_or_check(__doc__.splitlines()[0]).parse_args()
     failed = False
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)

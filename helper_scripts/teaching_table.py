@@ -4,17 +4,14 @@ Minutes are the notebooks', seconds those in data/losses/. A plan is a table of 
 in TEACHING.md: its parts are added up, and held against the time that there is.
 """
 
-import argparse
 import re
-import sys
 
 import nbformat
 
-from lessons.corpus import write_whole
 from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import RUNGS, summary
 from lessons.losses import read_losses
-from markers import README, replace_between
+from markers import README, refresh, replace_between, write_or_check
 
 TEACHING = README.with_name("TEACHING.md")
 # The minutes that there are, with breaks and without lunch.
@@ -81,18 +78,11 @@ def plans_table(page: str, lessons: list[tuple[str, int, list[int]]]) -> str:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true")
-    mode.add_argument("--check", action="store_true")
-    args = parser.parse_args()
+    args = write_or_check(__doc__.splitlines()[0]).parse_args()
     old, lessons = TEACHING.read_text(encoding="utf-8"), read_lessons()
     new = replace_between(old, "minutes", minutes_table(lessons))
     new = replace_between(new, "plans", plans_table(old, lessons))
-    if args.write:
-        write_whole(TEACHING, new.encode())
-    elif new != old:
-        sys.exit("TEACHING.md is stale: run helper_scripts/teaching_table.py --write.")
+    refresh(TEACHING, old, new, args.write, "helper_scripts/teaching_table.py --write")
 
 
 if __name__ == "__main__":
