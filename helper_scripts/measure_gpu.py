@@ -17,12 +17,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lessons.batches import split
+from lessons.compilation import compiled
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text, write_whole
 from lessons.device import device_name, pick_device, synchronize
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT, GPTConfig, flops_per_token
 from lessons.ladder import SCALED_UP, Rung, run_rung
-from lessons.precision import compiled, pick_dtype
+from lessons.precision import pick_dtype
 from lessons.presets import Preset
 from lessons.records import Record
 from lessons.tokenizer import CharTokenizer

@@ -14,8 +14,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 import torch.nn as nn
+from torch.nn.parallel import DistributedDataParallel
 
-from lessons.errors import BadInput
+from lessons.errors import BadInput, Stopped
 from lessons.measuring import full_loss
 
 Result = TypeVar("Result")
@@ -62,8 +63,11 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
                 "too: start the run again with --resume."
             ) from None
         raise
-    except BaseException:
+    except (Stopped, SystemExit) as end:  # of all processes together
+        told = rank() > 0 and isinstance(end, Stopped)  # rank 0 says how to go on
         dist.destroy_process_group()
+        if told:
+            sys.exit(130)
         raise
     dist.destroy_process_group()
 
@@ -86,6 +90,11 @@ def first_on_main(work: Callable[[], Result]) -> Result:
     if isinstance(result[0], BadInput):
         sys.exit(2)
     return result[0]
+
+
+def averaging(model: nn.Module) -> nn.Module:
+    """The model, or with many processes a wrapper whose `backward` averages their gradients."""
+    return DistributedDataParallel(model) if world_size() > 1 else model
 
 
 def my_share(batch: torch.Tensor) -> torch.Tensor:

@@ -1,12 +1,9 @@
-"""Plumbing · half precision where the device is faster in it, and compiled models on request.
+"""Plumbing · half precision where the device is faster in it.
 
 Shapes: B batch, T time (positions), nh heads, hs head size.
 """
 
-import sys
-
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 
 from lessons.errors import BadInput
@@ -56,25 +53,3 @@ def causal_attention(
         with torch.autocast("cpu", enabled=False):
             return causal_attention(q.float(), k.float(), v.float(), dropout)
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
-
-
-def compiled(model: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> nn.Module:
-    """The model with its many small operations merged into few by torch.compile.
-
-    It is tried on a step with `idx`, (B, T), whose gradients are thrown away. Where that fails,
-    the model itself is returned and the reason told on stderr: most often there is no compiler.
-    """
-    fast = torch.compile(model)
-    try:
-        with torch.random.fork_rng():  # the trial must not change what dropout does later
-            with autocast(idx.device, dtype):
-                _, loss = fast(idx, idx)
-            loss.backward()
-    except Exception as error:  # what goes wrong depends on the machine's compilers
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(f"Not compiled, which is slower but gives the same losses ({reason}).",
-              file=sys.stderr)  # fmt: skip
-        return model
-    finally:
-        model.zero_grad()
-    return fast

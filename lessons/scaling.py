@@ -11,16 +11,16 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torch.nn as nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from lessons.checkpoints import read_checkpoint, room_in, save_checkpoint
-from lessons.distributed import any_process, rank, shared_full_loss, world_size
+from lessons.compilation import compiled
+from lessons.distributed import any_process, averaging, rank, shared_full_loss, world_size
 from lessons.errors import BadInput, Stopped
 from lessons.interrupts import stop_requests
 from lessons.losses import COLUMNS, write_csv
 from lessons.optimization import learning_rate_at
-from lessons.precision import autocast, compiled
+from lessons.precision import autocast
 from lessons.tokens import as_ids
 from lessons.train_step import train_step
 from lessons.training_config import TrainingConfig
@@ -85,12 +85,11 @@ def train_at_scale(
         state.load_state_dict(read_checkpoint(resume_from))
     size, start = micro_batch_size(config), time.perf_counter() - state.seconds
     samples = evaluated(train_data, val_data)
-    fast = model
     if compile:
         example = samples[1][: model.block_size].repeat(size, 1)  # (B, T)
         fast = compiled(model, example.to(state.device), dtype)
-    if world_size() > 1:
-        fast = DistributedDataParallel(fast)
+    else:
+        fast = averaging(model)
     bar = progress
     if bar is None:
         # Not `disable=False` for rank 0: that would overrule the variable TQDM_DISABLE.

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lessons.compilation import compiled
 from lessons.errors import BadInput
 from lessons.gpt import (
     GPT,
@@ -20,9 +21,11 @@ from lessons.gpt import (
 from lessons.multi_head import CausalSelfAttention
 from lessons.normalization import PreNormBlock
 from lessons.optimization import learning_rate_at, make_optimizer
-from lessons.precision import autocast, causal_attention, compiled, pick_dtype
+from lessons.precision import autocast, causal_attention, pick_dtype
 from lessons.presets import PRESETS, find_preset
+from lessons.train_step import train_step
 from lessons.training_config import TrainingConfig
+from lessons.training_state import TrainingState
 
 CPU = torch.device("cpu")
 TINY = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16)
@@ -248,11 +251,30 @@ def test_what_compiles_is_tried_on_a_whole_step_and_leaves_no_trace(monkeypatch)
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_without_a_compiler_the_model_itself_trains(model, monkeypatch, capsys):
+def test_what_the_trial_compiles_is_what_trains(model, monkeypatch):
+    graphs, compile = [], torch.compile
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda model: compile(model, backend=backend))
+    config = TrainingConfig(batch_size=4, max_iters=10)
+    state = TrainingState(model, config, torch.float32, seed=0)
+    fast = compiled(model, torch.zeros(4, 8, dtype=torch.long), torch.float32)
+    assert len(graphs) == 1
+    for _ in range(2):
+        train_step(fast, state, torch.randint(11, (100,)))
+    assert len(graphs) == 1
+
+
+@pytest.mark.parametrize("when", ["asked", "used"])
+def test_without_a_compiler_the_model_itself_trains(model, monkeypatch, capsys, when):
     def no_compiler(*args):
         raise RuntimeError("no C++ compiler\nand much more")
 
-    monkeypatch.setattr(torch, "compile", lambda model: no_compiler)
+    asked = no_compiler if when == "asked" else lambda model: no_compiler
+    monkeypatch.setattr(torch, "compile", asked)
     assert compiled(model, torch.zeros(1, 8, dtype=torch.long), torch.float32) is model
     said = capsys.readouterr().err
     assert said.startswith("Not compiled") and "no C++ compiler" in said and said.count("\n") == 1

@@ -24,7 +24,7 @@ HOUSE = [
     *("averaging", "attention", "language_model", "multi_head"),
     *("feed_forward", "residual", "normalization"),
     *("precision", "gpt", "training_config", "optimization", "presets"),
-    *("distributed", "checkpoints"),
+    *("distributed", "compilation", "checkpoints"),
     *("training_state", "tokens", "train_step", "scaling", "memory", "runs"),
     *("ladder", "records", "plots"),
     *("checks.verdict", "checks.compare", "checks.tables"),

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -676,13 +677,25 @@ def test_two_processes_cannot_train_in_one_folder(run, refused):
 # Many processes
 
 
-def torchrun(folder: Path, text_file: Path, *words: str) -> subprocess.Popen:
+def torchrun(
+    folder: Path, text_file: Path, *words: str, script: str = train.__file__
+) -> subprocess.Popen:
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
-        *(train.__file__, "--preset", "small", "--text", str(text_file), "--out", str(folder)),
+        *(script, "--preset", "small", "--text", str(text_file), "--out", str(folder)),
         *words,
     ]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(train.__file__).parent)},
+    )  # fmt: skip
+
+
+def wait_for_a_checkpoint(process: subprocess.Popen, folder: Path) -> None:
+    begun = time.monotonic()
+    while not (folder / "last.pt").exists():
+        time.sleep(0.1)
+        assert process.poll() is None and time.monotonic() - begun < 60
 
 
 gloo = pytest.mark.skipif(sys.platform == "win32", reason="torchrun wants a Unix here")
@@ -704,14 +717,55 @@ def test_two_processes_with_half_the_batch_each_give_the_losses_of_one(run, tmp_
     assert json.loads((tmp_path / "two" / "losses.json").read_text())["processes"] == 2
 
 
+# train.py with a compiler that only counts, and in some process fails.
+COUNTED = """
+import os, torch, train
+compile, graphs = torch.compile, []
+
+def backend(graph, inputs):
+    if os.environ["RANK"] == "FAILING":
+        raise RuntimeError("no compiler in this one")
+    graphs.append(graph)
+    return graph.forward
+
+torch.compile = lambda model: compile(model, backend=backend)
+train.main()
+print(len(graphs), "compiled")
+"""
+
+
+@gloo
+@pytest.mark.parametrize(("failing", "n_compiled"), [("none", [1, 1]), ("1", [0, 1])])
+def test_processes_compile_together_or_not_at_all(run, tmp_path, text_file, failing, n_compiled):
+    words = ["--max-iters", "20", "--eval-interval", "10"]
+    script = tmp_path / "counted.py"
+    script.write_text(COUNTED.replace("FAILING", failing))
+    with torchrun(tmp_path / "two", text_file, *words, "--compile", script=str(script)) as process:
+        printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert sorted(int(n) for n in re.findall(r"(\d) compiled", printed)) == n_compiled
+    assert errors.count("Not compiled") == n_compiled.count(0)
+    run("--preset", "small", "--text", text_file, *words)
+    one, two = (read_checkpoint(f / "last.pt")["rows"] for f in (run.folder, tmp_path / "two"))
+    for row, other in zip(one, two, strict=True):
+        assert row[:3] == pytest.approx(other[:3], abs=1e-5)
+
+
+@gloo
+def test_a_stopped_run_of_two_processes_says_once_how_to_go_on(tmp_path, text_file):
+    folder = tmp_path / "run"
+    with torchrun(folder, text_file, "--max-iters", "1000000") as process:
+        wait_for_a_checkpoint(process, folder)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert errors.count("which is saved: the same command with --resume") == 1
+
+
 @gloo
 def test_a_process_that_dies_ends_the_run_with_a_sentence(tmp_path, text_file):
     folder = tmp_path / "run"
     with torchrun(folder, text_file, "--max-iters", "1000000") as process:
-        begun = time.monotonic()
-        while not (folder / "last.pt").exists():
-            time.sleep(0.1)
-            assert process.poll() is None and time.monotonic() - begun < 60
+        wait_for_a_checkpoint(process, folder)
         workers = psutil.Process(process.pid).children()
         worker = next(w for w in workers if w.environ().get("RANK") == "1")
         worker.kill()
