@@ -94,7 +94,10 @@ def first_on_main(work: Callable[[], Result]) -> Result:
 
 def averaging(model: nn.Module) -> nn.Module:
     """The model, or with many processes a wrapper whose `backward` averages their gradients."""
-    return DistributedDataParallel(model) if world_size() > 1 else model
+    if world_size() == 1:
+        return model
+    # As views, since copies of the gradients would take another 4 bytes a parameter.
+    return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
 
 def my_share(batch: torch.Tensor) -> torch.Tensor:

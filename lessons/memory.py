@@ -10,7 +10,7 @@ from lessons.training_config import TrainingConfig
 GB = 1e9
 
 
-def memory_needed(shape: GPTConfig, batch_size: int, dropout: float) -> int:
+def memory_needed(shape: GPTConfig, batch_size: int, dropout: float, device: torch.device) -> int:
     """Bytes to train this shape in float32 on `batch_size` sequences at once, about.
 
     Half precision needs somewhat less.
@@ -23,8 +23,9 @@ def memory_needed(shape: GPTConfig, batch_size: int, dropout: float) -> int:
     # q, k, v and their sorting by head (6 C), the heads' outputs (2 C), and before and after the
     # bend, four times as wide (8 C). At the end logits, softmax and their gradients.
     per_token = 4 * (20 * shape.n_embd * shape.n_layer + 4 * shape.vocab_size)
-    if dropout:
-        # A CPU then keeps the attention weights (T, T): four float32 copies, and what dropped out.
+    if dropout and device.type != "cuda":
+        # It then keeps the attention weights (T, T), which CUDA's kernels compute once more
+        # instead: four float32 copies, and what dropped out.
         per_token += 18 * shape.n_head * shape.block_size * shape.n_layer
     return n_parameters * per_parameter + batch_size * shape.block_size * per_token
 
@@ -32,7 +33,7 @@ def memory_needed(shape: GPTConfig, batch_size: int, dropout: float) -> int:
 def memory_free(device: torch.device) -> int:
     """Bytes that this device still has."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        return torch.cuda.mem_get_info(device.index)[0]  # torch 2.4 wants no device without one
     return psutil.virtual_memory().available
 
 
@@ -45,7 +46,7 @@ def check_memory(
     free = memory_free(device)
 
     def needed(batch_size: int) -> int:
-        return memory_needed(shape, batch_size, training.dropout) * on_this_device
+        return memory_needed(shape, batch_size, training.dropout, device) * on_this_device
 
     missing = needed(training.batch_size // n_shares) - free
     if missing <= 0:

@@ -32,6 +32,7 @@ from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
 from lessons.losses import COLUMNS, read_csv
 from lessons.measuring import full_loss
+from lessons.presets import PRESETS
 from lessons.scaling import train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.tokens import as_ids, open_tokens, write_tokens
@@ -587,7 +588,7 @@ state = TrainingState(GPT(preset.shape, DROPOUT), config, torch.float32, seed=0)
 threading.Thread(target=watch, daemon=True).start()
 for _ in range(2):
     train_step(state.model, state, torch.randint(65, (10_000,)))
-print((max(peaks) - before) / memory_needed(preset.shape, 16, DROPOUT))
+print((max(peaks) - before) / memory_needed(preset.shape, 16, DROPOUT, state.device))
 """
 
 
@@ -597,6 +598,15 @@ def test_the_memory_that_a_run_is_said_to_need_is_about_what_it_takes(dropout):
     code = MEASURE_MEMORY.replace("DROPOUT", str(dropout))
     printed = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert 0.75 < float(printed) < 1.25
+
+
+def test_dropout_costs_a_gpu_no_memory_for_attention_weights():
+    shape = PRESETS["gpu"].shape
+    cpu, cuda = (
+        [memory.memory_needed(shape, 64, dropout, torch.device(name)) for dropout in (0.0, 0.2)]
+        for name in ("cpu", "cuda")
+    )
+    assert cuda == [cpu[0]] * 2 and cpu[1] > 1.5 * cpu[0]
 
 
 def test_a_folder_with_another_run_is_refused(run, refused):
