@@ -1,8 +1,9 @@
-"""Write the README's ladder table from data/losses/ (--write), or see if it is fresh (--check)."""
+"""Write what the README tells of data/ (--write), or see if it is fresh (--check)."""
 
 import json
 from pathlib import Path
 
+from gpu_report import gpu_report
 from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import PUBLISHED_SOURCE, RUNGS, SCALED_UP, summary
 from lessons.losses import LOSSES_DIR, read_losses
@@ -26,11 +27,13 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
             raise BadInput(f"{path} is missing, which says how {rung.stem}.csv was measured.")
         about = json.loads(path.read_text())
         spread = "" if row.seeds == 1 else f" ± {row.sd:.3f}"
-        how = (
-            f"{row.seeds:.0f} seeds, {about['seeds_side_by_side']} side by side with "
-            f"{about['threads_per_seed']} thread each, on an {about['device']}, "
-            f"torch {about['torch']}"
+        way = (
+            f"in {about['dtype']}"  # on a GPU
+            if "dtype" in about
+            else f"{about['seeds_side_by_side']} side by side with {about['threads_per_seed']} "
+            "thread each,"
         )
+        how = f"{row.seeds:.0f} seeds, {way} on an {about['device']}, torch {about['torch']}"
         measured.setdefault(how, []).append(rung.title)
         lines.append(
             f"| {rung.number} · {rung.title} | {rung.lesson} | {rung.idea} "
@@ -40,19 +43,26 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     # Most rungs were measured alike; the others are named.
     usual = max(measured, key=lambda how: len(measured[how]))
     others = [f"; {', '.join(titles)}: {how}" for how, titles in measured.items() if how != usual]
-    return "\n".join(lines) + (
+    note = (
         "\n\nLosses in nats per character, on the whole validation split: mean ± sd over seeds. "
         f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
-        f"Published: {PUBLISHED_SOURCE}."
     )
+    if SCALED_UP.stem in table.index:
+        note += "Scaled up: the lowest loss of a run counts, whose checkpoint is kept. "
+    return "\n".join(lines) + f"{note}Published: {PUBLISHED_SOURCE}."
+
+
+def refreshed(page: str) -> str:
+    """The page with its parts written anew."""
+    page = replace_between(page, "ladder table", ladder_table())
+    return replace_between(page, "gpu", gpu_report())
 
 
 @exits_cleanly
 def main() -> None:
     args = write_or_check(__doc__).parse_args()
     old = README.read_text(encoding="utf-8")
-    new = replace_between(old, "ladder table", ladder_table())
-    refresh(README, old, new, args.write, "`make figures`")
+    refresh(README, old, refreshed(old), args.write, "`make figures`")
 
 
 if __name__ == "__main__":

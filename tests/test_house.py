@@ -129,9 +129,9 @@ def test_every_make_target_of_the_readme_exists():
     assert named and named <= targets
 
 
-def test_the_readme_table_is_drawn_from_the_recorded_losses():
+def test_the_readmes_tables_are_drawn_from_what_is_on_record():
     readme = README.read_text(encoding="utf-8")
-    assert replace_between(readme, "ladder table", readme_table.ladder_table()) == readme
+    assert readme_table.refreshed(readme) == readme
 
 
 def test_a_stale_readme_table_is_noticed(tmp_path):

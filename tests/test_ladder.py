@@ -17,7 +17,7 @@ from lessons import losses, records
 from lessons.corpus import TINY_SHAKESPEARE_SHA256
 from lessons.device import pick_device
 from lessons.errors import BadInput
-from lessons.ladder import RUNGS, Rung, find_rungs, run_rung, summary
+from lessons.ladder import RUNGS, SCALED_UP, Rung, find_rungs, run_rung, summary
 from lessons.losses import COLUMNS, LOSSES_DIR, final_losses, read_csv, read_losses
 from lessons.records import Record
 
@@ -277,6 +277,16 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_training(
 ):
     words = ["--text", str(text_file), "--out", str(text_file / "out")]
     assert "cannot be written" in in_process(monkeypatch, capsys, *words)
+
+
+def test_with_early_stopping_a_seeds_lowest_loss_counts_and_its_whole_time():
+    losses = losses_of(RUNGS[0], 0).assign(val_loss=[3.0, 1.5, 2.0])
+    losses = pd.concat([losses.assign(rung=rung.stem) for rung in (RUNGS[0], SCALED_UP)])
+    table = summary(losses)
+    assert table.val_loss.to_dict() == {"01_bigram": 2.0, "08_scaled_up": 1.5}
+    assert table.seconds.tolist() == [2.0, 2.0]
+    diverged = losses.assign(val_loss=[3.0, 1.5, float("nan")] * 2)
+    assert summary(diverged).val_loss.isna().all()
 
 
 def test_a_text_too_short_gets_one_sentence_from_the_script(tmp_path):

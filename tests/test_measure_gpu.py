@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 
@@ -11,8 +12,11 @@ import pytest
 import torch
 
 import bench_scaling
+import gpu_report
+import gpu_speed
 import measure_gpu
-from lessons.losses import COLUMNS, read_csv
+import readme_table
+from lessons.losses import COLUMNS, LOSSES_DIR, read_csv
 
 
 @pytest.fixture
@@ -31,26 +35,102 @@ def gpu(monkeypatch, capsys):
 def test_the_toy_leaves_all_that_the_real_one_does(gpu, tmp_path):
     printed = gpu("--toy", "--out", tmp_path, "--seeds", 0, 1)
     speed = pd.read_csv(tmp_path / "gpu_speed.csv")
-    assert speed.way.tolist() == ["eager", "SDPA", "bf16", "compile"]
+    assert speed.columns.tolist() == gpu_speed.COLUMNS
+    assert speed.way.tolist()[:3] == ["eager", "SDPA", "bf16"]
+    compiled = "compile is not measured (it cannot be compiled here)" not in printed
+    assert (speed.way.tolist()[3:] == ["compile"]) == compiled
     assert (speed.tokens_per_second > 0).all()
     losses = read_csv(tmp_path / "losses" / "08_scaled_up.csv")
     assert list(losses.columns) == COLUMNS
     assert losses.groupby("seed").step.apply(list).tolist() == [[0, 10, 20]] * 2
     about = json.loads((tmp_path / "losses" / "08_scaled_up.json").read_text())
     assert about["seeds"] == [0, 1] and about["hyperparameters"]["training"]["max_iters"] == 20
-    assert "seed 1: best" in printed and "1.48 reached: never" in printed
+    assert about["dtype"] == "float32"
+    assert printed.rstrip().endswith(gpu_report.gpu_report(tmp_path))
 
 
-def test_seeds_that_no_longer_fit_are_left_out_and_said_to_be(gpu, tmp_path):
+def test_what_no_longer_fits_is_left_out_and_said_to_be(gpu, tmp_path):
     printed = gpu("--toy", "--out", tmp_path, "--seeds", 0, 1, "--minutes", 0)
-    assert "No time left for seed 1," in printed
+    assert "No time left for seed 1," in printed and "No time left for compile" in printed
     assert not (tmp_path / "losses").exists()
+    assert pd.read_csv(tmp_path / "gpu_speed.csv").way.tolist() == ["eager", "SDPA", "bf16"]
 
 
-def test_a_second_time_measures_what_is_missing(gpu, tmp_path):
-    gpu("--toy", "--out", tmp_path, "--seeds", 0)
-    printed = gpu("--toy", "--out", tmp_path, "--seeds", 0, 1)
-    assert "seed 1: best" in printed and "seed 0" not in printed
+def test_a_second_time_measures_what_is_missing_and_with_force_all(gpu, tmp_path):
+    words = ["--toy", "--out", tmp_path, "--minutes", 1, "--seeds"]
+    gpu(*words, 0)
+    (tmp_path / "gpu_speed.csv").write_text(
+        "".join(
+            line
+            for line in (tmp_path / "gpu_speed.csv").read_text().splitlines(keepends=True)
+            if not line.startswith("SDPA")
+        )
+    )
+    printed = gpu(*words, 0, 1)
+    assert "seed 1: lowest" in printed and "seed 0:" not in printed
+    assert "SDPA: " in printed and "eager: " not in printed
+    assert pd.read_csv(tmp_path / "gpu_speed.csv").way.tolist() == ["eager", "SDPA", "bf16"]
+    printed = gpu(*words, 0, "--force")
+    assert "seed 0: lowest" in printed and "eager: " in printed
+
+
+def test_ways_that_fail_do_not_keep_the_seeds_from_training(gpu, tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("no kernel for this device\nand much more")
+
+    monkeypatch.setattr(gpu_speed, "speed", fail)
+    printed = gpu("--toy", "--out", tmp_path, "--seeds", 0)
+    assert "eager is not measured (no kernel for this device)." in printed
+    assert "seed 0: lowest" in printed and not (tmp_path / "gpu_speed.csv").exists()
+
+
+def made_up(*lowest: float) -> pd.DataFrame:
+    """Losses of one seed for each lowest loss, which it has in the second of three rows."""
+    rows = [
+        (seed, step, 1.0, val_loss, step / 10)
+        for seed, low in enumerate(lowest)
+        for step, val_loss in ((0, 4.2), (100, low), (200, 1.6))
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("lowest", "reached"),
+    [
+        ([1.47, 1.45], "after 10 s;"),
+        ([1.47, 1.49], "after 10 s, by 1 of them;"),
+        ([1.5], "by none"),
+    ],
+)
+def test_the_report_tells_the_lowest_loss_and_when_the_target_was_reached(lowest, reached):
+    said = gpu_report.losses_sentence(made_up(*lowest))
+    assert f"loss {sum(lowest) / len(lowest):.3f}" in said and "at step 100;" in said
+    assert f"1.48 was reached {reached}" in said and "step 200, 1.600." in said
+
+
+def test_the_report_has_a_row_for_each_way(tmp_path):
+    rows = [("eager", "float32", 1_000_000, 0.07, 5.25), ("SDPA", "float32", 2_000_000, None, None)]
+    speed = pd.DataFrame([(*row, "GPU", "2.10") for row in rows], columns=gpu_speed.COLUMNS)
+    speed.to_csv(tmp_path / "gpu_speed.csv", index=False)
+    said = gpu_report.gpu_report(tmp_path)
+    assert "| eager | float32 | 1,000,000 | 7% | 5.2 GB |" in said
+    assert "| + SDPA | float32 | 2,000,000 | ? | ? |" in said and "on GPU, torch 2.10." in said
+
+
+def test_without_a_measurement_the_report_says_so(tmp_path):
+    assert "no GPU was at hand" in gpu_report.gpu_report(tmp_path)
+
+
+def test_the_readmes_table_has_a_row_for_the_scaled_up_rung_once_it_is_measured(tmp_path):
+    for path in LOSSES_DIR.glob("0[1-8]_*.*"):
+        shutil.copy(path, tmp_path)
+    made_up(1.47, 1.45).to_csv(tmp_path / "08_scaled_up.csv", index=False)
+    about = json.loads((LOSSES_DIR / "08_small_gpt.json").read_text())
+    about |= {"device": "GPU", "dtype": "bfloat16", "seeds_side_by_side": 1, "torch": "2.11"}
+    (tmp_path / "08_scaled_up.json").write_text(json.dumps(about))
+    table = readme_table.ladder_table(tmp_path)
+    assert "| 1.460 ± 0.014 | 1.47 | 20 |" in table
+    assert "; scaled up: 2 seeds, in bfloat16 on an GPU, torch 2.11. Scaled up: the lowest" in table
 
 
 @pytest.mark.parametrize(
@@ -73,8 +153,8 @@ def test_without_a_gpu_it_says_so_and_leaves_the_data_alone(gpu, capsys, words, 
     ],
 )
 def test_a_gpus_peak_is_known_by_its_name(monkeypatch, name, peak):
-    monkeypatch.setattr(measure_gpu, "device_name", lambda device: name)
-    found = measure_gpu.peak_flops(torch.device("cuda"))
+    monkeypatch.setattr(gpu_speed, "device_name", lambda device: name)
+    found = gpu_speed.peak_flops(torch.device("cuda"))
     assert found == peak or math.isnan(found) and math.isnan(peak)
 
 
