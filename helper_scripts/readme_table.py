@@ -5,10 +5,14 @@ from pathlib import Path
 
 from gpu_report import gpu_report
 from lessons.errors import BadInput, exits_cleanly
-from lessons.ladder import PUBLISHED_SOURCE, RUNGS, SCALED_UP, summary
+from lessons.ladder import LADDER, SCALED_UP, summary
 from lessons.losses import LOSSES_DIR, read_losses
 from markers import README, refresh, replace_between, write_or_check
 
+PUBLISHED_SOURCE = (
+    "validation losses reported elsewhere for the same rungs, as they were handed to this "
+    "project; their first source is not on record"
+)
 HEAD = """\
 | rung | lesson | idea | parameters | final validation loss | published | seconds |
 |---|--:|---|--:|--:|--:|--:|"""
@@ -18,7 +22,7 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     """The table in Markdown, from the loss files alone; a rung without files has no row."""
     table = summary(read_losses(folder))
     lines, measured = [HEAD], {}
-    for rung in (*RUNGS, SCALED_UP):
+    for rung in LADDER:
         if rung.stem not in table.index:
             continue
         row = table.loc[rung.stem]
@@ -48,7 +52,10 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
         f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
     )
     if SCALED_UP.stem in table.index:
-        note += "Scaled up: the lowest loss of a run counts, whose checkpoint is kept. "
+        note += (
+            "Scaled up: the lowest loss of a run counts, whose checkpoint is kept; it does in the "
+            "published figure too, which is of nanoGPT's README. "
+        )
     return "\n".join(lines) + f"{note}Published: {PUBLISHED_SOURCE}."
 
 

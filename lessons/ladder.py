@@ -1,6 +1,6 @@
 """Plumbing · the rungs: what each one is, and how to run it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -24,11 +24,6 @@ from lessons.residual import ResidualBlock
 from lessons.scaling import train_at_scale
 from lessons.tokenizer import CharTokenizer
 from lessons.training import train
-
-PUBLISHED_SOURCE = (
-    "validation losses reported elsewhere for the same rungs, as they were handed to this "
-    "project; their first source is not on record"
-)
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class Rung:
     lesson: int
     idea: str
     build: Callable[[Settings | Preset, int], nn.Module]
-    published: float  # final validation loss; see PUBLISHED_SOURCE
+    published: float  # validation loss, reported elsewhere
     settings: Settings | Preset = Settings()  # a Preset is trained at scale
     early_stopping: bool = False  # whether its best checkpoint counts, and not its last
 
@@ -131,10 +126,11 @@ RUNGS = (
     Rung(8, "small GPT", 8, "deeper, wider, further back, and trained with care", build_gpt, 1.8243,
          PRESETS["small"]),
 )  # fmt: skip
-# Its seeds take hours on a CPU: helper_scripts/measure_gpu.py measures it. It comes to learn its
-# text by heart; the published figure is a lowest one too.
+# Its seeds take hours on a CPU: helper_scripts/measure_gpu.py measures it. The published figure,
+# of nanoGPT's README, is a lowest one too.
 SCALED_UP = Rung(8, "scaled up", 8, "fifty times more weights, on a GPU", build_gpt, 1.4697,
                  PRESETS["gpu"], early_stopping=True)  # fmt: skip
+LADDER = (*RUNGS, SCALED_UP)
 
 
 def find_rungs(names: list[str]) -> list[Rung]:
@@ -172,13 +168,19 @@ def run_rung(
     return model, losses
 
 
+def in_order(stems: Iterable[str]) -> list[str]:
+    """Names of loss files, each once: those of the ladder from bottom to top, then others."""
+    places = {rung.stem: place for place, rung in enumerate(LADDER)}
+    return sorted(set(stems), key=lambda stem: (places.get(stem, len(places)), stem))
+
+
 def summary(losses: pd.DataFrame) -> pd.DataFrame:
     """One row per rung of `read_losses`: seeds, val_loss, its sd, published, seconds.
 
     val_loss is the mean over the seeds of the last one, or with early stopping of the lowest,
     seconds the median; sd is NaN for a single seed.
     """
-    early = losses.rung.isin([r.stem for r in (*RUNGS, SCALED_UP) if r.early_stopping])
+    early = losses.rung.isin([r.stem for r in LADDER if r.early_stopping])
     # A NaN is sorted to the end: a seed that diverged must show.
     order = losses.step.where(~early, -losses.val_loss)
     counted = losses.assign(order=order).sort_values("order").drop_duplicates(
@@ -188,6 +190,6 @@ def summary(losses: pd.DataFrame) -> pd.DataFrame:
     table = counted.groupby("rung").val_loss.agg(
         seeds="size", val_loss=lambda x: x.mean(skipna=False), sd=lambda x: x.std(skipna=False)
     )
-    table["published"] = table.index.map({r.stem: r.published for r in (*RUNGS, SCALED_UP)})
+    table["published"] = table.index.map({r.stem: r.published for r in LADDER})
     table["seconds"] = final_losses(losses).groupby("rung").seconds.median()
-    return table
+    return table.loc[in_order(table.index)]

@@ -11,12 +11,12 @@ from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lessons.ladder import RUNGS, SCALED_UP, summary
+from lessons.ladder import LADDER, in_order, summary
 
 
 def title_of(stem: str) -> str:
     """The rung's title for the name of a loss file: 02_single_head -> single head."""
-    return next((rung.title for rung in (*RUNGS, SCALED_UP) if rung.stem == stem), stem)
+    return next((rung.title for rung in LADDER if rung.stem == stem), stem)
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -41,8 +41,10 @@ def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -
     """
     ax = ax or plt.subplots(figsize=(8, 5))[1]
     shown = losses.assign(rung=losses.rung.map(title_of))
-    sns.lineplot(shown, x="step", y="val_loss", hue="rung", style="rung", errorbar="sd",
-                 markers=True, markersize=7, palette="flare", ax=ax)  # fmt: skip
+    titles = [title_of(stem) for stem in in_order(losses.rung)]
+    sns.lineplot(shown, x="step", y="val_loss", hue="rung", style="rung", hue_order=titles,
+                 style_order=titles, errorbar="sd", markers=True, markersize=7, palette="flare",
+                 ax=ax)  # fmt: skip
     ax.set(title=title, xlabel="training step", ylabel="validation loss (nats per character)")
     # The first loss is near ln 65 for every rung; what matters lies below the later ones.
     later = losses[losses.step > 0].val_loss

@@ -1,12 +1,13 @@
 import sys
 
 import matplotlib
+import pandas as pd
 import pytest
 
 import plot_loss
 from conftest import losses_of
 from lessons.ladder import RUNGS
-from lessons.plots import plot_matrix, title_of
+from lessons.plots import plot_ladder, plot_loss_curves, plot_matrix, title_of
 
 matplotlib.use("agg")
 
@@ -43,6 +44,16 @@ def test_a_missing_column_is_named_and_nothing_is_drawn(monkeypatch, folder, cap
 def test_a_loss_file_is_shown_under_the_title_of_its_rung_or_its_own_name():
     assert title_of("02_single_head") == "single head"
     assert title_of("my_own_run") == "my_own_run"
+
+
+def test_the_ladder_is_climbed_in_its_order_and_not_in_the_files():
+    stems = ["99_something_else", "08_scaled_up", "08_small_gpt"]
+    losses = pd.concat([losses_of(RUNGS[0], 0).assign(rung=stem) for stem in sorted(stems)])
+    titles = ["small GPT", "scaled up", "99_something_else"]
+    shown = [t.get_text() for t in plot_loss_curves(losses, "title").axes[0].get_legend().texts]
+    assert shown == titles
+    ticks = plot_ladder(losses, "title").axes[0].get_xticklabels()
+    assert [t.get_text().replace("\n", " ") for t in ticks] == titles
 
 
 def test_a_heat_map_labels_every_row_and_column():
