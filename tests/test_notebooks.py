@@ -157,6 +157,15 @@ def test_every_figure_in_the_prose_was_printed_by_a_cell_or_is_on_record(path, n
     assert set(re.findall(r"\d+\.\d+", prose)) <= known
 
 
+def test_the_rungs_that_it_printed_are_those_on_record(path, notebook):
+    table = summary(read_losses()).round(3)
+    rows = re.findall(r"^(\d\d_\w+) +(\d+) +(\S+) +(\S+)", texts_of(notebook), re.MULTILINE)
+    for stem, *numbers in rows:
+        assert [float(n) for n in numbers] == table.loc[stem, ["seeds", "val_loss", "sd"]].tolist()
+    if path == PATHS[-1]:
+        assert {row[0] for row in rows} == set(table.index)
+
+
 def test_lesson_8_alone_asks_for_a_gpu(path, notebook):
     assert (notebook.metadata.get("accelerator") == "GPU") == path.name.startswith("08_")
 
