@@ -564,14 +564,8 @@ def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
     assert said.endswith(f"more than the {gigabytes} GB that are free here: {way_out}.")
 
 
-MEASURE_MEMORY = """
-import threading, time, torch
-from dataclasses import replace
-from lessons.gpt import GPT
-from lessons.memory import memory_needed
-from lessons.presets import PRESETS
-from lessons.train_step import train_step
-from lessons.training_state import TrainingState
+WATCH_MEMORY = """
+import threading, time
 
 def own_memory():
     lines = open("/proc/self/status").read().splitlines()
@@ -582,22 +576,64 @@ def watch():
         peaks.append(own_memory())
         time.sleep(0.005)
 
-peaks, before, preset = [], own_memory(), PRESETS["gpu"]
+peaks = []
+threading.Thread(target=watch, daemon=True).start()
+"""
+MEASURE_STEPS = """
+import torch
+from dataclasses import replace
+from lessons.gpt import GPT
+from lessons.memory import memory_needed
+from lessons.presets import PRESETS
+from lessons.train_step import train_step
+from lessons.training_state import TrainingState
+
+before, preset = own_memory(), PRESETS["gpu"]
 config = replace(preset.training, batch_size=16, dropout=DROPOUT)
 state = TrainingState(GPT(preset.shape, DROPOUT), config, torch.float32, seed=0)
-threading.Thread(target=watch, daemon=True).start()
 for _ in range(2):
     train_step(state.model, state, torch.randint(65, (10_000,)))
 print((max(peaks) - before) / memory_needed(preset.shape, 16, DROPOUT, state.device))
 """
+MEASURE_RUN = """
+import train
+from lessons import tokens
+
+tokens.MAX_VAL_TOKENS = 10_000  # measuring more takes longer, and as much memory for any text
+train.main()
+print(max(peaks))
+"""
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
+@linux
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_the_memory_that_a_run_is_said_to_need_is_about_what_it_takes(dropout):
-    code = MEASURE_MEMORY.replace("DROPOUT", str(dropout))
+    code = WATCH_MEMORY + MEASURE_STEPS.replace("DROPOUT", str(dropout))
     printed = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert 0.75 < float(printed) < 1.25
+
+
+@linux
+def test_the_memory_of_a_run_does_not_grow_with_its_text(tmp_path, text):
+    """With TEXT_MB=1000 set, by hand, the long text has a gigabyte: 3 GB of disk, and 20 s."""
+    peaks, megabyte = [], text * (10**6 // len(text) + 1)
+    for megabytes in (8, int(os.environ.get("TEXT_MB", "80"))):
+        path = tmp_path / f"{megabytes}.txt"
+        with open(path, "w") as file:
+            file.writelines(megabyte for _ in range(megabytes))
+        words = ["--preset", "small", "--max-iters", "1", "--text", str(path), "--out",
+                 str(tmp_path / "run")]  # fmt: skip
+        printed = subprocess.check_output(
+            [sys.executable, "-c", WATCH_MEMORY + MEASURE_RUN, *words],
+            text=True, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(Path(train.__file__).parent)},
+        )  # fmt: skip
+        peaks.append(int(printed.splitlines()[-1]) / 1e6)
+        shutil.rmtree(tmp_path / "run")
+        path.unlink()
+    print(peaks)  # shown when the test fails, or with -s
+    assert peaks[1] < peaks[0] + 40
 
 
 def test_dropout_costs_a_gpu_no_memory_for_attention_weights():
