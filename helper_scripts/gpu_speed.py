@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lessons.compilation import compiled
 from lessons.corpus import write_whole
 from lessons.device import device_name, synchronize
-from lessons.errors import BadInput
+from lessons.errors import BadInput, first_line
 from lessons.gpt import GPT, flops_per_token
 from lessons.precision import pick_dtype
 from lessons.presets import Preset
@@ -104,15 +104,25 @@ def speed(way: Way, preset: Preset, train_data: torch.Tensor, device, seconds: f
 
 
 def read_speed(folder: Path) -> pd.DataFrame:
-    """The rows of gpu_speed.csv, none if there is none; BadInput if a column is missing."""
+    """The rows of gpu_speed.csv, none if there is none; BadInput for any other table."""
     path = folder / "gpu_speed.csv"
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    table = pd.read_csv(path, dtype={"torch": str})  # 2.10 is no number
+    try:
+        table = pd.read_csv(path, dtype={"torch": str})  # 2.10 is no number
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
+        table = pd.DataFrame()
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: delete it and measure again.")
     return table
+
+
+def on_record(folder: Path, device: torch.device) -> dict[str, dict]:
+    """The rows by way that were measured on this device with this torch: only they compare."""
+    rows = read_speed(folder).to_dict("records")
+    here = (device_name(device), str(torch.__version__))
+    return {row["way"]: row for row in rows if (row["device"], row["torch"]) == here}
 
 
 def measure_speed(
@@ -123,11 +133,10 @@ def measure_speed(
         try:
             row = speed(way, preset, train_data, device, seconds)
         except RuntimeError as error:  # a way that this machine cannot go must not stop the others
-            print(f"{way.name} is not measured ({str(error).splitlines()[0]}).", flush=True)
+            print(f"{way.name} is not measured ({first_line(error)}).", flush=True)
             continue
         print(f"{way.name}: {row['tokens_per_second']:,} tokens per second", flush=True)
-        kept = read_speed(folder)
-        rows = [*kept[kept.way != way.name].to_dict("records"), row]
-        rows.sort(key=lambda row: [way.name for way in WAYS].index(row["way"]))
-        csv = pd.DataFrame(rows).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+        rows = on_record(folder, device) | {way.name: row}
+        table = pd.DataFrame([rows[way.name] for way in WAYS if way.name in rows])
+        csv = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
         write_whole(folder / "gpu_speed.csv", csv.encode())

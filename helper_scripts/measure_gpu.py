@@ -2,7 +2,8 @@
 
 Leaves losses/08_scaled_up.csv and .json, seed by seed, and gpu_speed.csv, way by way, under --out.
 What is on record is not measured again; what will not end within --minutes is left out, and said
-to be. `make figures` then puts it into the README. Where the course is not installed:
+to be. From data/, the default, `make figures` puts it into the README. Where the course is not
+installed:
 
     PYTHONPATH=. TQDM_DISABLE=1 python helper_scripts/measure_gpu.py --out FOLDER
 """
@@ -16,10 +17,10 @@ from pathlib import Path
 import torch
 
 from gpu_report import gpu_report
-from gpu_speed import WAYS, measure_speed, read_speed
+from gpu_speed import WAYS, measure_speed, on_record
 from lessons.batches import split
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text
-from lessons.device import device_name, pick_device
+from lessons.device import pick_device
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPTConfig
 from lessons.ladder import SCALED_UP, Rung, run_rung
@@ -47,7 +48,11 @@ def measure_losses(
         if begun + seconds_per_seed > deadline:
             print(f"No time left for seed {seed}, at {seconds_per_seed:.0f} s each: not measured.")
             continue
-        _, losses = run_rung(rung, text, seed, device)
+        try:
+            _, losses = run_rung(rung, text, seed, device)
+        except BadInput as error:  # a seed that diverged must not stop the others
+            print(f"seed {seed} is not measured ({error})", flush=True)
+            continue
         record.add(losses, measured_on)
         seconds_per_seed = time.perf_counter() - begun
         print(f"seed {seed}: lowest validation loss {losses.val_loss.min():.4f}", flush=True)
@@ -79,29 +84,29 @@ def main() -> None:
     record = Record(args.out / "losses", rung, text)
     dtype = str(pick_dtype(device, shape.n_embd)).removeprefix("torch.")
     measured_on = machine(device, jobs=1) | {"dtype": dtype}
-    done, speeds = set(), read_speed(args.out)[:0]
-    if not args.force:
-        record.check_machine(measured_on)
-        done, speeds = record.measured_seeds(), read_speed(args.out)
+    seeds = record.missing(args.seeds, measured_on, args.force)
     check_writable(args.out)
-    here = speeds[(speeds.device == device_name(device)) & (speeds.torch == str(torch.__version__))]
-    ways = [way for way in WAYS if way.name not in set(here.way)]
+    if args.force:
+        (args.out / "gpu_speed.csv").unlink(missing_ok=True)
+    known = on_record(args.out, device)
+    kept = [*known, *(f"seed {seed}" for seed in sorted({*args.seeds} - {*seeds}))]
+    if kept:
+        print(f"On record already: {', '.join(kept)}.")
+    ways = [way for way in WAYS if way.name not in known]
     seconds = 0.2 if args.toy else 10
     # A minute first, since it tells how long a seed will take; compiling last, since it may be
     # slow, and seeds do not wait for it.
     plain = [way for way in ways if not way.compile]
     measure_speed(plain, preset, train_data, device, args.out, seconds)
-    speeds = read_speed(args.out).set_index("way").tokens_per_second
-    n_tokens = preset.training.max_iters * preset.training.batch_size * shape.block_size
     # Seeds are trained in the way "bf16"; a tenth more for evaluations.
-    seconds_per_seed = 1.1 * n_tokens / speeds.get("bf16", math.nan)
-    seeds = [seed for seed in args.seeds if seed not in done]
-    measure_losses(rung, text, seeds, device, record, measured_on, seconds_per_seed, deadline)
-    if time.perf_counter() + COMPILE_SECONDS < deadline:
-        measure_speed([way for way in ways if way.compile], preset, train_data, device, args.out,
-                      seconds)  # fmt: skip
-    else:
+    n_tokens = preset.training.max_iters * preset.training.batch_size * shape.block_size
+    rate = on_record(args.out, device).get("bf16", {}).get("tokens_per_second", math.inf)
+    measure_losses(rung, text, seeds, device, record, measured_on, 1.1 * n_tokens / rate, deadline)
+    slow = [way for way in ways if way.compile]
+    if slow and time.perf_counter() + COMPILE_SECONDS > deadline:
         print("No time left for compile: not measured.")
+    else:
+        measure_speed(slow, preset, train_data, device, args.out, seconds)
     print(f"\n{gpu_report(args.out)}")
 
 

@@ -37,7 +37,8 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
             else f"{about['seeds_side_by_side']} side by side with {about['threads_per_seed']} "
             "thread each,"
         )
-        how = f"{row.seeds:.0f} seeds, {way} on an {about['device']}, torch {about['torch']}"
+        seeds = "one seed" if row.seeds == 1 else f"{row.seeds:.0f} seeds"
+        how = f"{seeds}, {way} on an {about['device']}, torch {about['torch']}"
         measured.setdefault(how, []).append(rung.title)
         lines.append(
             f"| {rung.number} · {rung.title} | {rung.lesson} | {rung.idea} "
@@ -51,12 +52,10 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
         "\n\nLosses in nats per character, on the whole validation split: mean ± sd over seeds. "
         f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
     )
+    note += f"Published: {PUBLISHED_SOURCE}."
     if SCALED_UP.stem in table.index:
-        note += (
-            "Scaled up: the lowest loss of a run counts, whose checkpoint is kept; it does in the "
-            "published figure too, which is of nanoGPT's README. "
-        )
-    return "\n".join(lines) + f"{note}Published: {PUBLISHED_SOURCE}."
+        note += " For scaled up it is the lowest of a run, by nanoGPT's README, and so is ours."
+    return "\n".join(lines) + note
 
 
 def refreshed(page: str) -> str:

@@ -165,13 +165,7 @@ def main() -> None:
     measured_on = machine(device, args.jobs)
     tasks = []
     for rung, record in records.items():
-        done = set() if args.force else record.measured_seeds()
-        missing = [seed for seed in dict.fromkeys(args.seeds) if seed not in done]
-        # What --force does not measure again must be comparable with what it does.
-        if missing and record.all_seeds() - set(missing):
-            record.measured_seeds()
-            record.check_machine(measured_on)
-        tasks += [(rung, seed) for seed in missing]
+        tasks += [(rung, seed) for seed in record.missing(args.seeds, measured_on, args.force)]
     if not tasks:
         print(f"All of this is on record in {args.out}: --out measures it into another folder.")
     else:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from lessons.corpus import whole_file
-from lessons.errors import BadInput
+from lessons.errors import BadInput, first_line
 
 KEYS = {"step", "rows", "seconds", "model", "optimizer", "scaler", "batch_rng", "rng", "about"}
 SAME_RUN = ("shape", "vocabulary", "seeds")  # what checkpoints of one run have in common
@@ -33,7 +33,7 @@ def room_in(folder: Path) -> Iterator[None]:
         # torch.save hides the system's own error behind one of its own.
         causes = (error, error.__cause__, error.__context__)
         reasons = (getattr(cause, "strerror", None) for cause in causes)
-        reason = next(filter(None, reasons), None) or str(error).splitlines()[0]
+        reason = next(filter(None, reasons), None) or first_line(error)
         raise BadInput(
             f"{folder} cannot be written ({reason}): make room, then go on from the last good "
             "checkpoint with --resume."

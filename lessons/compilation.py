@@ -4,13 +4,18 @@ Shapes: B batch, T time (positions).
 """
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import TypeVar
 
 import torch
 import torch.nn as nn
 
 from lessons.distributed import any_process, averaging, world_size
+from lessons.errors import first_line
 from lessons.precision import autocast
+
+Result = TypeVar("Result")
 
 
 def compiled(model: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> nn.Module:
@@ -20,23 +25,34 @@ def compiled(model: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> nn.Modu
     that fails in any process, all of them go on with the model as it is, and the reason is told
     on stderr: most often there is no compiler.
     """
-    gpus = [idx.device] if idx.device.type == "cuda" else []
-    try:
-        # In this order PyTorch cuts what it compiles into pieces, so that the processes average
-        # the first gradients while they still compute the last ones.
-        fast = averaging(torch.compile(model))
-        # The trial must not change what dropout does later, nor keep a process waiting for one
-        # that fails.
-        alone = fast.no_sync() if world_size() > 1 else nullcontext()
-        with torch.random.fork_rng(gpus), alone:
-            with autocast(idx.device, dtype):
-                # Not idx twice: what is compiled for one tensor does not serve for two.
-                _, loss = fast(idx, idx.clone())
-            loss.backward()
-    except Exception as error:  # what goes wrong depends on the machine's compilers
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(f"Not compiled, which is slower but gives the same losses ({reason}).",
-              file=sys.stderr)  # fmt: skip
-        fast = None
+    fast = _tried(lambda: torch.compile(model))
+    if any_process(fast is None):
+        return averaging(model)
+    # In this order PyTorch cuts what it compiles into pieces, so that the processes average the
+    # first gradients while they still compute the last ones.
+    fast = averaging(fast)
+    loss = _tried(lambda: _step(fast, idx, dtype))
     model.zero_grad()
-    return averaging(model) if any_process(fast is None) else fast
+    return averaging(model) if any_process(loss is None) else fast
+
+
+def _tried(work: Callable[[], Result]) -> Result | None:
+    """The result of `work`, or None after telling why there is none."""
+    try:
+        return work()
+    except Exception as error:  # what goes wrong depends on the machine's compilers
+        print(f"Not compiled, which is slower but gives the same losses ({first_line(error)}).",
+              file=sys.stderr)  # fmt: skip
+        return None
+
+
+def _step(fast: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Forward and backward; changes neither what dropout does later nor waits for others."""
+    gpus = [idx.device] if idx.device.type == "cuda" else []
+    alone = fast.no_sync() if world_size() > 1 else nullcontext()
+    with torch.random.fork_rng(gpus), alone:
+        with autocast(idx.device, dtype):
+            # Not idx twice: what is compiled for one tensor does not serve for two.
+            _, loss = fast(idx, idx.clone())
+        loss.backward()
+    return loss

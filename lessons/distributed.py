@@ -96,7 +96,7 @@ def averaging(model: nn.Module) -> nn.Module:
     """The model, or with many processes a wrapper whose `backward` averages their gradients."""
     if world_size() == 1:
         return model
-    # As views, since copies of the gradients would take another 4 bytes a parameter.
+    # As views of what is sent: without accumulation no gradient is held twice.
     return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
 

@@ -23,6 +23,11 @@ class Stopped(KeyboardInterrupt):
         return [str(self)]
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of others says, in a line: its first one, or else its name."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def check_length(data: Sized, block_size: int) -> None:
     """Raises BadInput if `data`, (N,), is too short for block_size tokens and a target."""
     if len(data) <= block_size:

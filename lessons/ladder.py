@@ -15,7 +15,7 @@ from lessons.errors import BadInput
 from lessons.feed_forward import FeedForward
 from lessons.gpt import GPT
 from lessons.language_model import LanguageModel
-from lessons.losses import final_losses
+from lessons.losses import final_losses, lowest_losses
 from lessons.multi_head import CausalSelfAttention
 from lessons.normalization import PostNormBlock, PreNormBlock
 from lessons.precision import pick_dtype
@@ -51,7 +51,7 @@ class Rung:
     build: Callable[[Settings | Preset, int], nn.Module]
     published: float  # validation loss, reported elsewhere
     settings: Settings | Preset = Settings()  # a Preset is trained at scale
-    early_stopping: bool = False  # whether its best checkpoint counts, and not its last
+    lowest_counts: bool = False  # and not the last of its validation losses
 
     @property
     def name(self) -> str:
@@ -129,7 +129,7 @@ RUNGS = (
 # Its seeds take hours on a CPU: helper_scripts/measure_gpu.py measures it. The published figure,
 # of nanoGPT's README, is a lowest one too.
 SCALED_UP = Rung(8, "scaled up", 8, "fifty times more weights, on a GPU", build_gpt, 1.4697,
-                 PRESETS["gpu"], early_stopping=True)  # fmt: skip
+                 PRESETS["gpu"], lowest_counts=True)  # fmt: skip
 LADDER = (*RUNGS, SCALED_UP)
 
 
@@ -177,16 +177,12 @@ def in_order(stems: Iterable[str]) -> list[str]:
 def summary(losses: pd.DataFrame) -> pd.DataFrame:
     """One row per rung of `read_losses`: seeds, val_loss, its sd, published, seconds.
 
-    val_loss is the mean over the seeds of the last one, or with early stopping of the lowest,
-    seconds the median; sd is NaN for a single seed.
+    val_loss is the mean over the seeds of their last one, or where it counts of the lowest;
+    seconds is the median; sd is NaN for a single seed.
     """
-    early = losses.rung.isin([r.stem for r in LADDER if r.early_stopping])
-    # A NaN is sorted to the end: a seed that diverged must show.
-    order = losses.step.where(~early, -losses.val_loss)
-    counted = losses.assign(order=order).sort_values("order").drop_duplicates(
-        ["rung", "seed"], keep="last"
-    )  # fmt: skip
-    # size and skipna: nor must it drop out of the mean.
+    lowest = losses.rung.isin([rung.stem for rung in LADDER if rung.lowest_counts])
+    counted = pd.concat([final_losses(losses[~lowest]), lowest_losses(losses[lowest])])
+    # size and skipna: a seed that diverged must show, not drop out of the mean.
     table = counted.groupby("rung").val_loss.agg(
         seeds="size", val_loss=lambda x: x.mean(skipna=False), sd=lambda x: x.std(skipna=False)
     )

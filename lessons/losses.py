@@ -45,6 +45,15 @@ def read_losses(folder: Path = LOSSES_DIR) -> pd.DataFrame:
 
 def final_losses(losses: pd.DataFrame) -> pd.DataFrame:
     """The last row of each seed (of each rung, if there is a column `rung`)."""
+    return _last_of_each(losses.sort_values("step"))
+
+
+def lowest_losses(losses: pd.DataFrame) -> pd.DataFrame:
+    """The row of each seed (and rung) with its lowest val_loss, or with NaN if it has one."""
+    return _last_of_each(losses.sort_values("val_loss", ascending=False))  # a NaN comes last
+
+
+def _last_of_each(losses: pd.DataFrame) -> pd.DataFrame:
     keys = ["rung", "seed"] if "rung" in losses else ["seed"]
-    last = losses.sort_values("step").drop_duplicates(keys, keep="last")
+    last = losses.drop_duplicates(keys, keep="last")
     return last.sort_values(keys).reset_index(drop=True)

@@ -52,6 +52,18 @@ class Record:
                 "another folder with --out, or replace all its seeds with --force."
             )
 
+    def missing(self, seeds: list[int], measured_on: dict, force: bool) -> list[int]:
+        """Those of `seeds` that are to be measured: with `force` all, else what is not on record.
+
+        Raises BadInput if seeds stay on record that are not comparable with these.
+        """
+        done = set() if force else self.measured_seeds()
+        missing = [seed for seed in dict.fromkeys(seeds) if seed not in done]
+        if missing and self.all_seeds() - set(missing):
+            self.measured_seeds()
+            self.check_machine(measured_on)
+        return missing
+
     def add(self, losses: pd.DataFrame, measured_on: dict) -> None:
         """Add one seed's losses, or replace them; a kill at any moment loses this seed at most.
 

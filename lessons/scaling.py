@@ -48,13 +48,16 @@ def micro_batch_size(config: TrainingConfig) -> int:
     return config.batch_size // n_shares
 
 
-def check_number(loss: float, step: int, config: TrainingConfig) -> None:
+def check_number(loss: float, step: int, config: TrainingConfig, folder: Path | None) -> None:
     """Raises BadInput if the loss of this step is infinite or not a number."""
     if not math.isfinite(loss):
+        kept = (
+            "the last good checkpoint is kept; go on from it with --resume and a lower "
+            "--learning-rate, or begin again with one."
+        )
         raise BadInput(
             f"The loss became {loss} at step {step}, with a learning rate of "
-            f"{learning_rate_at(step, config):.2g}: the last good checkpoint is kept; go on from "
-            "it with --resume and a lower --learning-rate, or begin again with one."
+            f"{learning_rate_at(step, config):.2g}: {kept if folder else 'try a lower one.'}"
         )
 
 
@@ -101,7 +104,7 @@ def train_at_scale(
     def look() -> None:
         losses, seconds = torch.stack(unseen).tolist(), time.perf_counter() - last_look
         for step, loss in enumerate(losses, state.step - len(losses)):
-            check_number(loss, step, config)
+            check_number(loss, step, config, folder)
         rate = len(losses) * config.batch_size * model.block_size / seconds
         val_loss = state.rows[-1][2]
         bar.set_postfix_str(
@@ -112,7 +115,7 @@ def train_at_scale(
         # The model itself: a compiled one would be compiled again for each size of batch.
         with autocast(state.device, dtype):
             losses = [shared_full_loss(model, tokens, size) for tokens in samples]
-        check_number(losses[-1], state.step, config)
+        check_number(losses[-1], state.step, config, folder)
         state.rows.append((state.step, *losses, time.perf_counter() - start))
         bar.set_postfix_str(f"train_loss={losses[0]:.3f}, val_loss={losses[-1]:.3f}")
 

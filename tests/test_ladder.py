@@ -279,7 +279,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_training(
     assert "cannot be written" in in_process(monkeypatch, capsys, *words)
 
 
-def test_with_early_stopping_a_seeds_lowest_loss_counts_and_its_whole_time():
+def test_of_the_scaled_up_rung_a_seeds_lowest_loss_counts_and_its_whole_time():
     losses = losses_of(RUNGS[0], 0).assign(val_loss=[3.0, 1.5, 2.0])
     losses = pd.concat([losses.assign(rung=rung.stem) for rung in (RUNGS[0], SCALED_UP)])
     table = summary(losses)

@@ -16,6 +16,8 @@ import gpu_report
 import gpu_speed
 import measure_gpu
 import readme_table
+from lessons.errors import BadInput
+from lessons.ladder import run_rung
 from lessons.losses import COLUMNS, LOSSES_DIR, read_csv
 
 
@@ -56,8 +58,9 @@ def test_what_no_longer_fits_is_left_out_and_said_to_be(gpu, tmp_path):
     assert pd.read_csv(tmp_path / "gpu_speed.csv").way.tolist() == ["eager", "SDPA", "bf16"]
 
 
-def test_a_second_time_measures_what_is_missing_and_with_force_all(gpu, tmp_path):
-    words = ["--toy", "--out", tmp_path, "--minutes", 1, "--seeds"]
+def test_a_second_time_measures_what_is_missing_and_with_force_all(gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_gpu, "COMPILE_SECONDS", math.inf)  # it would take most of the time
+    words = ["--toy", "--out", tmp_path, "--minutes", 10, "--seeds"]
     gpu(*words, 0)
     (tmp_path / "gpu_speed.csv").write_text(
         "".join(
@@ -69,9 +72,48 @@ def test_a_second_time_measures_what_is_missing_and_with_force_all(gpu, tmp_path
     printed = gpu(*words, 0, 1)
     assert "seed 1: lowest" in printed and "seed 0:" not in printed
     assert "SDPA: " in printed and "eager: " not in printed
+    assert "On record already: eager, bf16, seed 0." in printed
     assert pd.read_csv(tmp_path / "gpu_speed.csv").way.tolist() == ["eager", "SDPA", "bf16"]
     printed = gpu(*words, 0, "--force")
     assert "seed 0: lowest" in printed and "eager: " in printed
+    assert set(read_csv(tmp_path / "losses" / "08_scaled_up.csv").seed) == {0, 1}
+
+
+def test_with_force_other_seeds_of_another_machine_are_not_dropped(gpu, capsys, tmp_path):
+    gpu("--toy", "--out", tmp_path, "--minutes", 0.5, "--seeds", 0, 1)
+    path = tmp_path / "losses" / "08_scaled_up.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "another"}))
+    with pytest.raises(SystemExit):
+        gpu("--toy", "--out", tmp_path, "--seeds", 0, "--force")
+    assert "measured on another machine" in capsys.readouterr().err
+    assert set(read_csv(path.with_suffix(".csv")).seed) == {0, 1}
+
+
+def test_a_seed_that_diverges_does_not_stop_the_others(gpu, tmp_path, monkeypatch):
+    def diverge(rung, text, seed, device):
+        if seed == 0:
+            raise BadInput("The loss became nan at step 3.")
+        return run_rung(rung, text, seed, device)
+
+    monkeypatch.setattr(measure_gpu, "run_rung", diverge)
+    printed = gpu("--toy", "--out", tmp_path, "--minutes", 0.5, "--seeds", 0, 1)
+    assert "seed 0 is not measured (The loss became nan at step 3.)" in printed
+    assert "seed 1: lowest" in printed
+
+
+def test_ways_measured_on_another_device_are_measured_anew_and_not_mixed(gpu, tmp_path):
+    row = ("compile", "bfloat16", 9, None, None, "another", "2.11.0")
+    pd.DataFrame([row], columns=gpu_speed.COLUMNS).to_csv(tmp_path / "gpu_speed.csv", index=False)
+    gpu("--toy", "--out", tmp_path, "--minutes", 0)
+    table = pd.read_csv(tmp_path / "gpu_speed.csv")
+    assert table.way.tolist() == ["eager", "SDPA", "bf16"] and "another" not in set(table.device)
+
+
+@pytest.mark.parametrize("content", ["", "way,dtype\n", "\x00"])
+def test_a_speed_file_that_is_none_gets_a_sentence(tmp_path, content):
+    (tmp_path / "gpu_speed.csv").write_text(content)
+    with pytest.raises(BadInput, match="has no column .*: delete it and measure again"):
+        gpu_speed.read_speed(tmp_path)
 
 
 def test_ways_that_fail_do_not_keep_the_seeds_from_training(gpu, tmp_path, monkeypatch):
@@ -106,6 +148,12 @@ def test_the_report_tells_the_lowest_loss_and_when_the_target_was_reached(lowest
     said = gpu_report.losses_sentence(made_up(*lowest))
     assert f"loss {sum(lowest) / len(lowest):.3f}" in said and "at step 100;" in said
     assert f"1.48 was reached {reached}" in said and "step 200, 1.600." in said
+    assert ("one seed" in said) == (len(lowest) == 1)
+
+
+def test_a_seed_that_diverged_shows_in_the_report():
+    said = gpu_report.losses_sentence(made_up(1.47, math.nan))
+    assert "lowest validation loss nan" in said
 
 
 def test_the_report_has_a_row_for_each_way(tmp_path):
@@ -114,7 +162,7 @@ def test_the_report_has_a_row_for_each_way(tmp_path):
     speed.to_csv(tmp_path / "gpu_speed.csv", index=False)
     said = gpu_report.gpu_report(tmp_path)
     assert "| eager | float32 | 1,000,000 | 7% | 5.2 GB |" in said
-    assert "| + SDPA | float32 | 2,000,000 | ? | ? |" in said and "on GPU, torch 2.10." in said
+    assert "| + SDPA | float32 | 2,000,000 | ? | ? |" in said and "on GPU, torch 2.10;" in said
 
 
 def test_without_a_measurement_the_report_says_so(tmp_path):
@@ -130,7 +178,10 @@ def test_the_readmes_table_has_a_row_for_the_scaled_up_rung_once_it_is_measured(
     (tmp_path / "08_scaled_up.json").write_text(json.dumps(about))
     table = readme_table.ladder_table(tmp_path)
     assert "| 1.460 ± 0.014 | 1.47 | 20 |" in table
-    assert "; scaled up: 2 seeds, in bfloat16 on an GPU, torch 2.11. Scaled up: the lowest" in table
+    assert "; scaled up: 2 seeds, in bfloat16 on an GPU, torch 2.11. " in table
+    assert table.endswith(
+        "For scaled up it is the lowest of a run, by nanoGPT's README, and so is ours."
+    )
 
 
 @pytest.mark.parametrize(
