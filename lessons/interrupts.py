@@ -1,5 +1,6 @@
 """Plumbing · Ctrl-C as a request: stop after this step, not in the middle of it."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,12 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     before = {number: signal.signal(number, note) for number in signals}
     try:
         yield asked.is_set
+    except BaseException:
+        if "LOCAL_RANK" in os.environ and signals:
+            # When one process has died, torchrun asks the others to end at once: what they have
+            # to say comes first.
+            before[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

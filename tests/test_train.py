@@ -32,6 +32,7 @@ from lessons.corpus import read_chunks, sha256
 from lessons.distributed import shared_full_loss
 from lessons.errors import BadInput, Stopped
 from lessons.gpt import GPT, GPTConfig
+from lessons.interrupts import stop_requests
 from lessons.losses import COLUMNS, read_csv
 from lessons.measuring import full_loss
 from lessons.presets import PRESETS
@@ -165,6 +166,23 @@ def test_infinite_gradients_are_noticed_before_they_are_saved(data, tmp_path):
 
 
 # Checkpoints and resuming
+
+
+@pytest.mark.parametrize(("by_torchrun", "kept"), [(True, False), (False, True)])
+def test_a_process_of_torchrun_that_fails_is_not_ended_before_it_says_why(
+    monkeypatch, by_torchrun, kept
+):
+    before = signal.getsignal(signal.SIGTERM)
+    if by_torchrun:
+        monkeypatch.setenv("LOCAL_RANK", "0")
+    try:
+        with pytest.raises(BadInput), stop_requests():
+            raise BadInput("Another process has died.")
+        assert (signal.getsignal(signal.SIGTERM) == before) == kept
+        if by_torchrun:
+            signal.raise_signal(signal.SIGTERM)  # and this test goes on
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class InterruptedBar(tqdm):
