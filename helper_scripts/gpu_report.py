@@ -15,11 +15,6 @@ SPEED_HEAD = """\
 |---|---|--:|--:|--:|"""
 
 
-def losses_path(folder: Path) -> Path:
-    """Where the rung's losses stand, if they were measured."""
-    return folder / "losses" / f"{SCALED_UP.stem}.csv"
-
-
 def losses_sentence(losses: pd.DataFrame) -> str:
     """How the seeds of the scaled-up rung went; the seconds are those of the median seed."""
     lowest, last = lowest_losses(losses), final_losses(losses)
@@ -58,7 +53,7 @@ def speed_table(speed: pd.DataFrame) -> str:
 
 def gpu_report(folder: Path = DATA_DIR) -> str:
     """What stands in `folder`, from its CSVs alone; a sentence for what was not measured."""
-    path, speed = losses_path(folder), read_speed(folder)
+    path, speed = folder / "losses" / f"{SCALED_UP.stem}.csv", read_speed(folder)
     losses = (
         losses_sentence(read_csv(path))
         if path.exists()

@@ -51,8 +51,8 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     note = (
         "\n\nLosses in nats per character, on the whole validation split: mean ± sd over seeds. "
         f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
+        f"Published: {PUBLISHED_SOURCE}."
     )
-    note += f"Published: {PUBLISHED_SOURCE}."
     if SCALED_UP.stem in table.index:
         note += " For scaled up it is the lowest of a run, by nanoGPT's README, and so is ours."
     return "\n".join(lines) + note

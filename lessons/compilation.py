@@ -47,7 +47,7 @@ def _tried(work: Callable[[], Result]) -> Result | None:
 
 
 def _step(fast: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Forward and backward; changes neither what dropout does later nor waits for others."""
+    """Forward and backward, alone; what dropout does later stays what it was."""
     gpus = [idx.device] if idx.device.type == "cuda" else []
     alone = fast.no_sync() if world_size() > 1 else nullcontext()
     with torch.random.fork_rng(gpus), alone:
