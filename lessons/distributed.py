@@ -4,6 +4,7 @@ torchrun starts them; with a single process every function here does what it wou
 Shapes: N tokens, B batch, T time (positions).
 """
 
+import gc
 import math
 import os
 import sys
@@ -65,10 +66,16 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         raise
     except (Stopped, SystemExit) as end:  # of all processes together
         told = rank() > 0 and isinstance(end, Stopped)  # rank 0 says how to go on
-        dist.destroy_process_group()
+        _leave()
         if told:
             sys.exit(130)
         raise
+    _leave()
+
+
+def _leave() -> None:
+    # Wrappers of compiled models that outlive their group sometimes abort the process at its end.
+    gc.collect()
     dist.destroy_process_group()
 
 
