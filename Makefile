@@ -23,10 +23,10 @@ doctor: ## what this machine has, and what to type where something is missing
 	@$(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON)) -m lessons.doctor
 
 ladder: $(READY) ## train the rungs that are not on record (ARGS="--help" for the options)
-	@$(BIN)/python helper_scripts/run_ladder.py $(ARGS)
+	@$(BIN)/python helper_scripts/measure/ladder.py $(ARGS)
 
 bench: $(READY) ## the lecture's loop against ours, in steps per second
-	@$(BIN)/python helper_scripts/bench_ladder.py $(ARGS)
+	@$(BIN)/python helper_scripts/bench/rungs.py $(ARGS)
 
 train: $(READY) ## train a GPT on your own text (ARGS="--preset small --text my.txt")
 	@$(BIN)/python helper_scripts/train.py $(ARGS)
@@ -35,26 +35,26 @@ sample: $(READY) ## print what it writes (ARGS="--run runs/small")
 	@$(BIN)/python helper_scripts/sample.py $(ARGS)
 
 speed: $(READY) ## lesson 1's loop against the scaled one, in tokens per second
-	@$(BIN)/python helper_scripts/bench_scaling.py $(ARGS)
+	@$(BIN)/python helper_scripts/bench/presets.py $(ARGS)
 
 gpu: $(READY) ## measure the last rung on a CUDA machine, in nine minutes
-	@$(BIN)/python helper_scripts/measure_gpu.py $(ARGS)
+	@$(BIN)/python helper_scripts/measure/gpu.py $(ARGS)
 
 norms: $(READY) ## measure lesson 7's grid, what is missing of it
-	@$(BIN)/python helper_scripts/measure_norms.py $(ARGS)
+	@$(BIN)/python helper_scripts/measure/norms.py $(ARGS)
 
 figures: $(READY) ## draw images/ and the tables of README and TEACHING from data/
-	$(BIN)/python helper_scripts/plot_loss.py $(ARGS)
-	$(BIN)/python helper_scripts/readme_table.py --write
-	$(BIN)/python helper_scripts/teaching_table.py --write
+	$(BIN)/python helper_scripts/pages/figures.py $(ARGS)
+	$(BIN)/python helper_scripts/pages/readme.py --write
+	$(BIN)/python helper_scripts/pages/teaching.py --write
 
 notebooks: $(READY) ## bring the notebooks up to date with lessons/ and run them again
-	$(BIN)/python helper_scripts/colab_links.py --write
-	$(BIN)/python helper_scripts/sync_notebooks.py --write
-	$(BIN)/python helper_scripts/run_notebooks.py
+	$(BIN)/python helper_scripts/notebooks/colab_links.py --write
+	$(BIN)/python helper_scripts/notebooks/sync.py --write
+	$(BIN)/python helper_scripts/notebooks/run.py
 
 workshop: $(READY) ## a folder and zips to hand out (ARGS="--wheels")
-	@$(BIN)/python helper_scripts/make_workshop.py $(ARGS)
+	@$(BIN)/python helper_scripts/workshop/make.py $(ARGS)
 
 clean: ## remove the virtual environment
 	$(PYTHON) -c "import shutil; shutil.rmtree('.venv', ignore_errors=True)"

@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-
-from lessons.checkpoints import find_checkpoint, read_checkpoint
+from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
 from lessons.device import pick_device
 from lessons.errors import BadInput, exits_cleanly
-from lessons.gpt import GPT, GPTConfig
+from lessons.gpt import GPT
 from lessons.sampling import generate
 from lessons.tokenizer import CharTokenizer
+
+import torch
 
 
 def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
@@ -22,9 +22,10 @@ def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
     if path is None:
         raise BadInput(f"{folder} holds no checkpoint: train one with `make train`.")
     checkpoint = read_checkpoint(path)
-    model = GPT(GPTConfig(**checkpoint["about"]["shape"]))
+    run = described(checkpoint, path)
+    model = GPT(run.shape)
     model.load_state_dict(checkpoint["model"])
-    return model, CharTokenizer(checkpoint["about"]["vocabulary"])
+    return model, CharTokenizer(run.vocabulary)
 
 
 @exits_cleanly

@@ -1,25 +1,23 @@
 """Train a GPT on your own text, on one device or, through torchrun, on many."""
 
 import argparse
-import json
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from lessons.checkpoints import room_in
-from lessons.corpus import write_whole
-from lessons.device import device_name, pick_device
-from lessons.distributed import first_on_main, process_group, rank, world_size
+from lessons.at_scale.description import Computation, RunDescription
+from lessons.at_scale.distributed import first_on_main, process_group, rank, world_size
+from lessons.at_scale.loop import train_at_scale
+from lessons.at_scale.memory import check_memory
+from lessons.at_scale.precision import DTYPES, pick_dtype
+from lessons.at_scale.run_folder import begin, claimed, describe, read_run, resume
+from lessons.at_scale.token_file import open_tokens
+from lessons.device import dtype_name, machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly
-from lessons.gpt import GPT, GPTConfig, parameter_count
-from lessons.memory import check_memory
-from lessons.precision import DTYPES, pick_dtype
+from lessons.gpt import GPT, parameter_count
 from lessons.presets import PRESETS, find_preset
-from lessons.runs import begin, claimed, go_on, read_about
-from lessons.scaling import train_at_scale
-from lessons.tokens import open_tokens
-from lessons.training_config import TrainingConfig
+
+import torch
 
 DEFAULT_SEED = 1337
 # The settings of a TrainingConfig that have a flag of their own: its type and its help.
@@ -59,8 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_run(args: argparse.Namespace) -> tuple[Path, dict]:
-    """The run's folder, and what is known about it, nothing if the run is new.
+def find_run(args: argparse.Namespace) -> tuple[Path, RunDescription | None]:
+    """The run's folder, and the run that it holds, if any.
 
     Raises BadInput for flags that do not fit together, or the folder.
     """
@@ -73,76 +71,59 @@ def find_run(args: argparse.Namespace) -> tuple[Path, dict]:
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise BadInput(f"--seed {args.seed} is not a number from 0 to 2**63 - 1: choose another.")
     folder = args.out or Path("runs") / args.preset
-    about = read_about(folder)
-    if args.resume and not about:
+    run = read_run(folder)
+    if args.resume and run is None:
         raise BadInput(f"{folder} holds no run to resume: leave out --resume to begin one.")
-    if about and not args.resume:
+    if run is not None and not args.resume:
         raise BadInput(
-            f"{folder} holds a run already (preset {about['preset']}, seed {about['seeds'][0]}): "
+            f"{folder} holds a run already (preset {run.preset}, seed {run.seed}): "
             "go on with it with --resume, or name another folder with --out."
         )
-    return folder, about
+    return folder, run
 
 
 def prepare(
     args: argparse.Namespace, device: torch.device, claims: ExitStack
-) -> tuple[Path, dict, Path | None]:
-    """Check everything, and claim the folder: (folder, what losses.json tells, checkpoint)."""
-    folder, about = find_run(args)
+) -> tuple[Path, RunDescription, Path | None]:
+    """Check everything, and claim the folder: (folder, run, checkpoint to resume from)."""
+    folder, run = find_run(args)
     pick_dtype(device, 1, args.dtype)  # refuses what the device cannot do
     claims.enter_context(claimed(folder))
     given = {name: getattr(args, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
-    if args.resume:
-        about, checkpoint = go_on(folder, about, args.preset, args.seed, changes, args.text)
+    if run is not None:
+        run, checkpoint = resume(folder, run, args.preset, args.seed, changes, args.text)
     else:
         seed = DEFAULT_SEED if args.seed is None else args.seed
-        about, checkpoint = begin(folder, args.preset, seed, changes, args.text), None
-    shape, training = GPTConfig(**about["shape"]), TrainingConfig(**about["hyperparameters"])
-    check_memory(about["preset"], shape, training, world_size(), device)
-    return folder, about, checkpoint
+        run, checkpoint = begin(folder, args.preset, seed, changes, args.text), None
+    check_memory(run.preset, run.shape, run.training, world_size(), device)
+    return folder, run, checkpoint
 
 
 def train(args: argparse.Namespace, device: torch.device, claims: ExitStack) -> None:
     """Train, and say at the end how it went; the folder stays claimed until `claims` ends."""
-    folder, about, checkpoint = first_on_main(lambda: prepare(args, device, claims))
-    shape, training = GPTConfig(**about["shape"]), TrainingConfig(**about["hyperparameters"])
-    dtype, seed = pick_dtype(device, shape.n_embd, args.dtype), about["seeds"][0]
-    torch.manual_seed(seed)
-    model = GPT(shape, training.dropout).to(device)
-    about |= {
-        "parameters": parameter_count(model),
-        "torch": str(torch.__version__),
-        "device": device_name(device),
-        "dtype": str(dtype).removeprefix("torch."),
-        "processes": world_size(),
-        "threads_per_process": torch.get_num_threads(),
-    }
-
-    def describe() -> None:
-        with room_in(folder):
-            write_whole(folder / "losses.json", (json.dumps(about, indent=2) + "\n").encode())
-
-    if rank() == 0:
-        describe()
-        print(
-            f"{folder}: {about['parameters']:,} parameters, {about['dtype']} on {about['device']}"
-        )
-    losses = train_at_scale(
-        model,
-        *open_tokens(folder),
-        training,
-        seed=seed,
-        dtype=dtype,
-        compile=args.compile,
-        folder=folder,
-        about=about,
-        resume_from=checkpoint,
+    folder, run, checkpoint = first_on_main(lambda: prepare(args, device, claims))
+    dtype = pick_dtype(device, run.shape.n_embd, args.dtype)
+    torch.manual_seed(run.seed)
+    model = GPT(run.shape, run.training.dropout).to(device)
+    computation = Computation(
+        parameters=parameter_count(model),
+        **machine_facts(device),
+        dtype=dtype_name(dtype),
+        processes=world_size(),
+        threads_per_process=torch.get_num_threads(),
     )
+    run = replace(run, computation=computation)
+    if rank() == 0:
+        describe(folder, run)
+        print(f"{folder}: {computation.parameters:,} parameters, {computation.dtype} on "
+              f"{computation.device}")  # fmt: skip
+    losses = train_at_scale(model, *open_tokens(folder), run.training, seed=run.seed, dtype=dtype,
+                            compile=args.compile, folder=folder, run=run,
+                            resume_from=checkpoint)  # fmt: skip
     if rank() == 0:
         best, last = losses.loc[losses.val_loss.idxmin()], losses.iloc[-1]
-        about["totals"] = {"seconds": round(last.seconds, 1)}
-        describe()
+        describe(folder, run, last.seconds)
         print(
             f"Validation loss {last.val_loss:.4f} at step {last.step:.0f}, lowest "
             f"{best.val_loss:.4f} at step {best.step:.0f}. To read what it writes: "

@@ -3,9 +3,9 @@
 Shapes: B batch, T time (positions), N tokens in a split.
 """
 
-import torch
+from lessons.corpus import check_length
 
-from lessons.errors import check_length
+import torch
 
 
 def split(data: torch.Tensor, train_fraction: float = 0.9) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,14 +1,13 @@
 """Plumbing · the text: find it, download it, verify it, or fall back to another one."""
 
 import hashlib
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sized
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from lessons.errors import BadInput
+from lessons.files import write_whole
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -57,39 +56,13 @@ def is_tiny_shakespeare(text: str) -> bool:
     return sha256(text) == TINY_SHAKESPEARE_SHA256
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """`whole_file` for content that is at hand."""
-    with whole_file(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that replaces `path` when the block ends, and not if it fails.
-
-    A kill or a power cut at any moment leaves the old file or the new one, never half of one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # else the new name may outlive a power cut, but not its bytes
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name outlive a power cut, where the system can be asked to."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def check_length(data: Sized, block_size: int) -> None:
+    """Raises BadInput if `data`, (N,), is too short for block_size tokens and a target."""
+    if len(data) <= block_size:
+        raise BadInput(
+            f"A context of {block_size} needs at least {block_size + 1} tokens in each split, "
+            f"but this one has {len(data)}: use a longer text or a smaller block_size."
+        )
 
 
 def read_chunks(path: Path, n_chars: int = 2**22) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""Plumbing · where the tensors live."""
+"""Plumbing · which device computes: its name, its free memory, and what a record says of it."""
 
 import platform
 from pathlib import Path
 
-import torch
-
 from lessons.errors import BadInput
+
+import torch
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -29,12 +29,6 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done all that it was asked for; a CPU has already."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def device_name(device: torch.device) -> str:
     """The hardware's own name, as far as the operating system tells it."""
     if device.type == "cuda":
@@ -45,3 +39,23 @@ def device_name(device: torch.device) -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name of a number format as records have it, such as bfloat16."""
+    return str(dtype).removeprefix("torch.")
+
+
+def machine_facts(device: torch.device) -> dict[str, str]:
+    """What every record says about the machine: torch's version and the device's name."""
+    return {"torch": str(torch.__version__), "device": device_name(device)}
+
+
+def memory_free(device: torch.device) -> int:
+    """Bytes that this device still has."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device.index)[0]  # torch 2.4 accepts no bare "cuda" here
+    # Not above: a machine that only measures a GPU can do without the package.
+    import psutil
+
+    return psutil.virtual_memory().available

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 
 
 class BadInput(ValueError):
@@ -26,15 +26,6 @@ class Stopped(KeyboardInterrupt):
 def first_line(error: BaseException) -> str:
     """What an error of others says, in a line: its first one, or else its name."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def check_length(data: Sized, block_size: int) -> None:
-    """Raises BadInput if `data`, (N,), is too short for block_size tokens and a target."""
-    if len(data) <= block_size:
-        raise BadInput(
-            f"A context of {block_size} needs at least {block_size + 1} tokens in each split, "
-            f"but this one has {len(data)}: use a longer text or a smaller block_size."
-        )
 
 
 def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:

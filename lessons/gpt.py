@@ -5,16 +5,16 @@ Shapes: B batch, T time (positions), C channels (n_embd), nh heads, hs head size
 
 from dataclasses import dataclass
 
+from lessons.errors import BadInput
+from lessons.feed_forward import FeedForward
+from lessons.fused_attention import causal_attention
+from lessons.language_model import LanguageModel
+from lessons.multi_head import head_size_for
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from einops import rearrange
-
-from lessons.errors import BadInput
-from lessons.feed_forward import FeedForward
-from lessons.language_model import LanguageModel
-from lessons.multi_head import head_size_for
-from lessons.precision import causal_attention
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,14 @@ class GPTBlock(nn.Module):
     Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
 
-    def __init__(self, config: GPTConfig, dropout: float):
+    def __init__(self, config: GPTConfig, dropout: float, activation: type[nn.Module] = nn.GELU):
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd)
         self.attn = FusedSelfAttention(config, dropout)
         self.ln_2 = nn.LayerNorm(config.n_embd)
-        self.mlp = FeedForward(config.n_embd)
-        # GPT-2's activation in place of lesson 5's ReLU. At ReLU's kink a rounding error can turn
-        # a gradient on or off, so that one process and two soon train different models.
-        self.mlp.net[1] = nn.GELU()
+        # GPT-2's GELU in place of lesson 5's ReLU, at whose kink a rounding error can turn a
+        # gradient on or off, so that one process and two soon train different models.
+        self.mlp = FeedForward(config.n_embd, activation)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

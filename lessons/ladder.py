@@ -1,34 +1,50 @@
-"""Plumbing · the rungs: what each one is, and how to run it."""
+"""Plumbing · the rungs: what each one is, and how to run it.
 
-from collections.abc import Callable, Iterable
+Shapes: N tokens in a split.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
+
+from lessons.at_scale.loop import train_at_scale
+from lessons.at_scale.precision import pick_dtype
+from lessons.attention import Head
+from lessons.bigram import BigramLanguageModel
+from lessons.dataset import encode_and_split
+from lessons.errors import BadInput
+from lessons.feed_forward import FeedForward
+from lessons.gpt import GPT
+from lessons.language_model import LanguageModel
+from lessons.multi_head import CausalSelfAttention
+from lessons.normalization import PostNormBlock, PreNormBlock
+from lessons.presets import PRESETS, Preset
+from lessons.residual import ResidualBlock
+from lessons.training import train
 
 import pandas as pd
 import torch
 import torch.nn as nn
 from tqdm import tqdm
 
-from lessons.attention import Head
-from lessons.batches import split
-from lessons.bigram import BigramLanguageModel
-from lessons.errors import BadInput
-from lessons.feed_forward import FeedForward
-from lessons.gpt import GPT
-from lessons.language_model import LanguageModel
-from lessons.losses import final_losses, lowest_losses
-from lessons.multi_head import CausalSelfAttention
-from lessons.normalization import PostNormBlock, PreNormBlock
-from lessons.precision import pick_dtype
-from lessons.presets import PRESETS, Preset
-from lessons.residual import ResidualBlock
-from lessons.scaling import train_at_scale
-from lessons.tokenizer import CharTokenizer
-from lessons.training import train
+# Trains a model in place: (model, train_data (N,), val_data (N,), settings, seed, progress).
+Trainer = Callable[..., pd.DataFrame]
+
+
+class RungSettings(Protocol):
+    """What the settings of a rung can do, whichever loop trains it: `Settings` and `Preset`."""
+
+    @property
+    def max_iters(self) -> int:
+        """How many steps the rung is trained for."""
+
+    def with_training(self, **changes) -> "RungSettings":
+        """The same settings with other hyperparameters of the training, such as max_iters."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The hyperparameters of a rung; the shape is shared by all of them."""
+    """The hyperparameters of a rung that lesson 1's loop trains; most share the shape."""
 
     batch_size: int = 32
     block_size: int = 8
@@ -39,6 +55,31 @@ class Settings:
     max_iters: int = 5000
     eval_interval: int = 500
 
+    def with_training(self, **changes) -> "Settings":
+        """The same settings with other hyperparameters of the training, such as max_iters."""
+        return replace(self, **changes)
+
+
+def train_plainly(
+    model: nn.Module, train_data: torch.Tensor, val_data: torch.Tensor, settings: Settings,
+    seed: int, progress: tqdm | None,
+) -> pd.DataFrame:  # fmt: skip
+    """Train with lesson 1's loop."""
+    s = settings
+    return train(model, train_data, val_data, batch_size=s.batch_size, block_size=s.block_size,
+                 max_iters=s.max_iters, learning_rate=s.learning_rate,
+                 eval_interval=s.eval_interval, seed=seed, progress=progress)  # fmt: skip
+
+
+def train_scaled(
+    model: nn.Module, train_data: torch.Tensor, val_data: torch.Tensor, preset: Preset,
+    seed: int, progress: tqdm | None,
+) -> pd.DataFrame:  # fmt: skip
+    """Train with lesson 8's loop, in the number format that suits the device."""
+    dtype = pick_dtype(next(model.parameters()).device, preset.shape.n_embd)
+    return train_at_scale(model, train_data, val_data, preset.training, seed=seed, dtype=dtype,
+                          progress=progress)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -48,9 +89,10 @@ class Rung:
     title: str  # its name in tables and figures
     lesson: int
     idea: str
-    build: Callable[[Settings | Preset, int], nn.Module]
+    build: Callable[[RungSettings, int], nn.Module]
     published: float  # validation loss, reported elsewhere
-    settings: Settings | Preset = Settings()  # a Preset is trained at scale
+    settings: RungSettings = Settings()
+    train: Trainer = train_plainly
     lowest_counts: bool = False  # and not the last of its validation losses
 
     @property
@@ -63,17 +105,9 @@ class Rung:
         """The name of its files, such as 02_single_head."""
         return f"{self.number:02d}_{self.name}"
 
-    @property
-    def max_iters(self) -> int:
-        """How many steps it is trained for."""
-        return getattr(self.settings, "training", self.settings).max_iters
-
     def shortened(self, **changes: int) -> "Rung":
         """The same rung with another max_iters or eval_interval."""
-        if isinstance(self.settings, Settings):
-            return replace(self, settings=replace(self.settings, **changes))
-        training = replace(self.settings.training, **changes)
-        return replace(self, settings=replace(self.settings, training=training))
+        return replace(self, settings=self.settings.with_training(**changes))
 
 
 def build_bigram(s: Settings, vocab_size: int) -> nn.Module:
@@ -124,12 +158,12 @@ RUNGS = (
     Rung(6, "post-norm", 7, "normalise after each step", build_post_norm, 2.06),
     Rung(7, "pre-norm", 7, "normalise before each step", build_pre_norm, 2.07),
     Rung(8, "small GPT", 8, "deeper, wider, further back, and trained with care", build_gpt, 1.8243,
-         PRESETS["small"]),
+         PRESETS["small"], train_scaled),
 )  # fmt: skip
-# Its seeds take hours on a CPU: helper_scripts/measure_gpu.py measures it. The published figure,
+# Its seeds take hours on a CPU: helper_scripts/measure/gpu.py measures it. The published figure,
 # of nanoGPT's README, is a lowest one too.
 SCALED_UP = Rung(8, "scaled up", 8, "fifty times more weights, on a GPU", build_gpt, 1.4697,
-                 PRESETS["gpu"], lowest_counts=True)  # fmt: skip
+                 PRESETS["gpu"], train_scaled, lowest_counts=True)  # fmt: skip
 LADDER = (*RUNGS, SCALED_UP)
 
 
@@ -153,39 +187,8 @@ def run_rung(
     rung: Rung, text: str, seed: int, device: torch.device, progress: tqdm | None = None
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train one seed of a rung on `text`; returns the model and its losses (COLUMNS)."""
-    tokenizer = CharTokenizer(text)
-    s, splits = rung.settings, split(torch.tensor(tokenizer.encode(text)))
+    train_data, val_data, tokenizer = encode_and_split(text)
     model = build_model(rung, tokenizer.vocab_size, seed).to(device)
-    if isinstance(s, Preset):
-        dtype = pick_dtype(device, s.shape.n_embd)
-        losses = train_at_scale(model, *splits, s.training, seed=seed, dtype=dtype,
-                                progress=progress)  # fmt: skip
-    else:
-        losses = train(model, *splits, batch_size=s.batch_size, block_size=s.block_size,
-                       max_iters=s.max_iters, learning_rate=s.learning_rate,
-                       eval_interval=s.eval_interval, seed=seed, progress=progress)  # fmt: skip
+    losses = rung.train(model, train_data, val_data, rung.settings, seed, progress)
     losses.insert(0, "seed", seed)
     return model, losses
-
-
-def in_order(stems: Iterable[str]) -> list[str]:
-    """Names of loss files, each once: those of the ladder from bottom to top, then others."""
-    places = {rung.stem: place for place, rung in enumerate(LADDER)}
-    return sorted(set(stems), key=lambda stem: (places.get(stem, len(places)), stem))
-
-
-def summary(losses: pd.DataFrame) -> pd.DataFrame:
-    """One row per rung of `read_losses`: seeds, val_loss, its sd, published, seconds.
-
-    val_loss is the mean over the seeds of their last one, or where it counts of the lowest;
-    seconds is the median; sd is NaN for a single seed.
-    """
-    lowest = losses.rung.isin([rung.stem for rung in LADDER if rung.lowest_counts])
-    counted = pd.concat([final_losses(losses[~lowest]), lowest_losses(losses[lowest])])
-    # size and skipna: a seed that diverged must show, not drop out of the mean.
-    table = counted.groupby("rung").val_loss.agg(
-        seeds="size", val_loss=lambda x: x.mean(skipna=False), sd=lambda x: x.std(skipna=False)
-    )
-    table["published"] = table.index.map({r.stem: r.published for r in LADDER})
-    table["seconds"] = final_losses(losses).groupby("rung").seconds.median()
-    return table.loc[in_order(table.index)]

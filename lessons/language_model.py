@@ -3,11 +3,11 @@
 Shapes: B batch, T time (positions), C channels (n_embd), V vocab_size.
 """
 
+from lessons.errors import BadInput
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-
-from lessons.errors import BadInput
 
 
 class LanguageModel(nn.Module):

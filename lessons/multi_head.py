@@ -3,13 +3,13 @@
 Shapes: B batch, T time (positions), C channels (n_embd), nh heads, hs head size; C = nh * hs.
 """
 
+from lessons.attention import Head
+from lessons.errors import BadInput
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from einops import rearrange
-
-from lessons.attention import Head
-from lessons.errors import BadInput
 
 
 def head_size_for(n_embd: int, n_head: int) -> int:

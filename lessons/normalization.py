@@ -3,10 +3,10 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
+from lessons.residual import ResidualBlock
+
 import torch
 import torch.nn as nn
-
-from lessons.residual import ResidualBlock
 
 
 class LayerNorm(nn.Module):

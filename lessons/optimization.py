@@ -2,10 +2,10 @@
 
 import math
 
+from lessons.presets import TrainingConfig
+
 import torch
 import torch.nn as nn
-
-from lessons.training_config import TrainingConfig
 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:

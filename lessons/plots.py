@@ -2,6 +2,9 @@
 
 from io import BytesIO
 
+from lessons.ladder import LADDER
+from lessons.results import in_order, summary
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -10,8 +13,6 @@ import seaborn as sns
 from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from lessons.ladder import LADDER, in_order, summary
 
 
 def title_of(stem: str) -> str:

@@ -1,100 +1,136 @@
-"""Plumbing · the loss files of a rung, kept so that no finished seed is ever lost.
+"""Plumbing · measured rows on disk, kept so that nothing that was measured is ever lost.
 
-`<rung>.csv` holds the losses; `<rung>.json` beside it says how they were measured.
+NAME.csv holds the rows: the settings that vary, then `seed`, then what was measured. NAME.json
+beside it says all else: what was equal for every row, on which machine, which seeds.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
+from lessons.corpus import DATA_DIR, sha256
+from lessons.errors import BadInput
+from lessons.evaluation import COLUMNS
+from lessons.files import read_csv, read_json, write_csv, write_json
+from lessons.gpt import parameter_count
+from lessons.ladder import Rung, build_model
+
 import pandas as pd
 
-from lessons.corpus import sha256, write_whole
-from lessons.errors import BadInput
-from lessons.ladder import Rung, build_model
-from lessons.losses import final_losses, read_csv, write_csv
+LOSSES_DIR = DATA_DIR / "losses"  # of the rungs
+EXPERIMENTS_DIR = DATA_DIR / "experiments"  # of all else: grids, ablations, speeds
+Key = tuple | int | str  # what tells one measurement from another, such as a seed
 
 
 class Record:
-    """The seeds of one rung that a folder holds for this text and these hyperparameters."""
+    """The rows of one rung or experiment that a folder holds, and what is comparable with them.
 
-    def __init__(self, folder: Path, rung: Rung, text: str):
-        self.csv, self.json = folder / f"{rung.stem}.csv", folder / f"{rung.stem}.json"
-        model = build_model(rung, vocab_size=len(set(text)), seed=0)
-        # Seeds may share a file only if all of this is equal.
-        self.setting = {
-            "rung": rung.name,
-            "hyperparameters": asdict(rung.settings),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "text_sha256": sha256(text),
-        }
+    `keys` are the columns that tell one measurement from another, `setting` is what must be equal
+    for two of them to share a file. Rows stand in the order of the columns `sort_by`, or as they
+    came.
+    """
 
-    def measured_seeds(self) -> set[int]:
-        """The seeds on record; raises BadInput if they are not comparable with new ones."""
-        if self.csv.exists() and not self.json.exists():
-            raise BadInput(f"{self.json} is missing, which says how {self.csv.name} was measured.")
-        if not self._comparable(self.setting):
-            raise BadInput(
-                f"{self.csv} was measured with other hyperparameters or on another text: "
-                "write to another folder with --out, or replace all its seeds with --force."
-            )
-        return self.all_seeds()
+    def __init__(
+        self, folder: Path, name: str, setting: dict, keys: list[str], columns: list[str],
+        sort_by: tuple[str, ...] = (), float_format: str = "%.6g",
+    ):  # fmt: skip
+        self.csv, self.json = folder / f"{name}.csv", folder / f"{name}.json"
+        self.setting, self.keys, self.columns = setting, keys, columns
+        self.sort_by, self.float_format = list(sort_by), float_format
 
-    def all_seeds(self) -> set[int]:
-        """The seeds on record, comparable or not."""
-        return set(self._kept().seed)
+    def rows(self) -> pd.DataFrame:
+        """The rows on record, comparable or not; none if there are no files."""
+        if not (self.csv.exists() and self.json.exists()):
+            return pd.DataFrame({column: [] for column in self.columns})
+        return read_csv(self.csv, self.columns)
+
+    def measured(self) -> set[Key]:
+        """The keys on record; raises BadInput if they are not comparable with new ones."""
+        if self.csv.exists():
+            self._check(self.setting, "with other hyperparameters or on another text")
+        return self.all_keys()
+
+    def all_keys(self) -> set[Key]:
+        """The keys on record, comparable or not."""
+        return set(self._keys_of(self.rows()))
 
     def check_machine(self, measured_on: dict) -> None:
-        """Raises BadInput if the seeds on record were measured on another machine than this."""
-        if not self._comparable(measured_on):
-            raise BadInput(
-                f"{self.csv} was measured on another machine or in another way: write to "
-                "another folder with --out, or replace all its seeds with --force."
-            )
+        """Raises BadInput if what is on record was measured on another machine than this."""
+        if self.csv.exists():
+            self._check(measured_on, "on another machine or in another way")
 
-    def missing(self, seeds: list[int], measured_on: dict, force: bool) -> list[int]:
-        """Those of `seeds` that are to be measured: with `force` all, else what is not on record.
+    def missing(self, wanted: list[Key], measured_on: dict, force: bool = False) -> list[Key]:
+        """Those of `wanted` that are to be measured: with `force` all, else what is not on record.
 
-        Raises BadInput if seeds stay on record that are not comparable with these.
+        Raises BadInput if rows stay on record that are not comparable with these.
         """
-        done = set() if force else self.measured_seeds()
-        missing = [seed for seed in dict.fromkeys(seeds) if seed not in done]
-        if missing and self.all_seeds() - set(missing):
-            self.measured_seeds()
+        done = set() if force else self.measured()
+        missing = [key for key in dict.fromkeys(wanted) if key not in done]
+        if missing and self.all_keys() - set(missing):
+            self.measured()
             self.check_machine(measured_on)
         return missing
 
-    def add(self, losses: pd.DataFrame, measured_on: dict) -> None:
-        """Add one seed's losses, or replace them; a kill at any moment loses this seed at most.
+    def add(self, rows: pd.DataFrame, measured_on: dict) -> None:
+        """Add rows, or replace those with the same keys; a kill at any moment loses these at most.
 
-        `measured_on` tells the machine and goes into the JSON as it is. Seeds on record that
-        are not comparable with this one are dropped.
+        `measured_on` tells the machine and goes into the JSON as it is. Rows on record that are
+        not comparable with these are dropped.
         """
         if not self._comparable(self.setting | measured_on):
             self.csv.unlink(missing_ok=True)
-        kept = self._kept()
-        table = pd.concat([kept[~kept.seed.isin(losses.seed)], losses])
-        table = table.sort_values(["seed", "step"])
-        finals = final_losses(table)
-        totals = {"seconds": round(finals.seconds.sum(), 1)}
-        about = self.setting | {"seeds": finals.seed.tolist()} | measured_on | {"totals": totals}
-        # The JSON first: a seed counts as measured only once it stands in both files.
-        write_whole(self.json, (json.dumps(about, indent=2) + "\n").encode())
-        write_csv(self.csv, table)
+        kept, new = self.rows(), set(self._keys_of(rows))
+        kept = kept[[key not in new for key in self._keys_of(kept)]]
+        table = (pd.concat([kept, rows]) if len(kept) else rows)[self.columns]
+        if self.sort_by:
+            table = table.sort_values(self.sort_by)
+        about = self.setting.copy()
+        if "seed" in table:
+            about["seeds"] = sorted(map(int, table.seed.unique()))
+        about |= measured_on
+        if "seconds" in table:
+            about["totals"] = {"seconds": round(table.groupby(self.keys).seconds.max().sum(), 1)}
+        # The JSON first: rows without one are never taken for measured in some other way.
+        write_json(self.json, about)
+        write_csv(self.csv, table, self.float_format)
 
-    def _about(self) -> dict:
-        try:
-            return json.loads(self.json.read_text()) if self.json.exists() else {}
-        except json.JSONDecodeError:
-            raise BadInput(f"{self.json} is not JSON: delete it and measure again.") from None
+    def _keys_of(self, rows: pd.DataFrame) -> list[Key]:
+        if len(self.keys) == 1:
+            return rows[self.keys[0]].tolist()
+        return list(rows[self.keys].itertuples(index=False, name=None))
 
     def _comparable(self, wanted: dict) -> bool:
-        about = self._about()
-        return not about or all(about.get(key) == value for key, value in wanted.items())
+        if not self.json.exists():
+            return not self.csv.exists()
+        about = read_json(self.json)
+        return all(about.get(key) == value for key, value in wanted.items())
 
-    def _kept(self) -> pd.DataFrame:
-        """The rows of the seeds that stand in both files."""
-        if not (self.csv.exists() and self.json.exists()):
-            return pd.DataFrame({"seed": [], "step": []}, dtype=int)
-        table = read_csv(self.csv)
-        return table[table.seed.isin(self._about().get("seeds", []))]
+    def _check(self, wanted: dict, difference: str) -> None:
+        if not self.json.exists():
+            raise BadInput(f"{self.json} is missing, which says how {self.csv.name} was measured.")
+        if not self._comparable(wanted):
+            raise BadInput(
+                f"{self.csv} was measured {difference}: write to another folder with --out, or "
+                "replace all that is there with --force."
+            )
+
+
+def rung_record(folder: Path, rung: Rung, text: str) -> Record:
+    """The record of a rung's seeds on this text."""
+    model = build_model(rung, vocab_size=len(set(text)), seed=0)
+    setting = {
+        "rung": rung.name,
+        "hyperparameters": asdict(rung.settings),
+        "parameters": parameter_count(model),
+        "text_sha256": sha256(text),
+    }
+    return Record(folder, rung.stem, setting, keys=["seed"], columns=COLUMNS,
+                  sort_by=("seed", "step"), float_format="%.5f")  # fmt: skip
+
+
+def read_losses(folder: Path = LOSSES_DIR) -> pd.DataFrame:
+    """Every CSV of a folder in one table, with a column `rung` (the file's stem), in order."""
+    paths = sorted(folder.glob("*.csv"))
+    if not paths:
+        raise BadInput(f"{folder} holds no loss files: measure some with `make ladder`.")
+    tables = [read_csv(path, COLUMNS).assign(rung=path.stem) for path in paths]
+    return pd.concat(tables, ignore_index=True)

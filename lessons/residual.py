@@ -3,11 +3,11 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
-import torch
-import torch.nn as nn
-
 from lessons.feed_forward import FeedForward
 from lessons.multi_head import CausalSelfAttention
+
+import torch
+import torch.nn as nn
 
 
 class ResidualBlock(nn.Module):

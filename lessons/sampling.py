@@ -3,12 +3,12 @@
 Shapes: B batch, T time (positions), V vocab_size.
 """
 
+from lessons.errors import BadInput
+from lessons.evaluation import evaluation
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-
-from lessons.errors import BadInput
-from lessons.measuring import evaluation
 
 
 def generate(

@@ -1,16 +1,33 @@
-"""Plumbing · how long a call takes."""
+"""Plumbing · how long a call takes, on a CPU or a GPU."""
 
 import statistics
 import time
 from collections.abc import Callable
 
+import torch
+
+CPU = torch.device("cpu")
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was asked for; a CPU has already."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_per_call(
+    call: Callable[[], object], times: int = 1, device: torch.device = CPU
+) -> float:
+    """The mean time of `times` calls in a row, in seconds; what a GPU still has to do counts."""
+    synchronize(device)
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    synchronize(device)
+    return (time.perf_counter() - start) / times
+
 
 def median_ms(call: Callable[[], object], repeats: int = 15) -> float:
     """The median time of `repeats` calls, in milliseconds, after one that is not counted."""
     call()  # the first one pays for what later ones find ready
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - start) * 1000)
-    return statistics.median(times)
+    return statistics.median(1000 * seconds_per_call(call) for _ in range(repeats))

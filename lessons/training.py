@@ -6,14 +6,14 @@ Shapes: N tokens in a split, B batch, T time (positions). Losses are in nats per
 import time
 from collections.abc import Callable
 
+from lessons.batches import get_batch
+from lessons.evaluation import evaluation, full_loss
+
 import pandas as pd
 import torch
 import torch.nn as nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
-
-from lessons.batches import get_batch
-from lessons.measuring import evaluation, full_loss
 
 # A few large batches: without gradients they cost less than many small ones.
 EVAL_BATCH_SIZE, EVAL_ITERS = 640, 10

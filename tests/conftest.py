@@ -4,14 +4,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lessons.evaluation import COLUMNS
+from lessons.ladder import RUNGS, Rung
+from lessons.tokenizer import CharTokenizer
+
 import hypothesis
 import pandas as pd
 import pytest
 import torch
-
-from lessons.ladder import RUNGS, Rung
-from lessons.losses import COLUMNS
-from lessons.tokenizer import CharTokenizer
 
 # A busy machine is not an error.
 hypothesis.settings.register_profile("patient", deadline=None)

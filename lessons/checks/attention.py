@@ -5,12 +5,12 @@ Shapes: B batch, T time (positions), C channels (n_embd), hs head size.
 
 import math
 
-import torch
-
 from lessons.attention import Head
 from lessons.checks.compare import call, expect, leak, on_each
 from lessons.checks.tables import fair, rows_of
 from lessons.checks.verdict import Mistake, check
+
+import torch
 
 
 @check

@@ -5,14 +5,14 @@ Shapes: B batch, T time (positions), C channels.
 
 import math
 
-import torch
-
 from lessons.averaging import average_by_loops
 from lessons.bigram import bigram_by_counting
 from lessons.checks.compare import as_tensor, call, expect, leak, on_each, shape_of
 from lessons.checks.tables import fair, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
-from lessons.measuring import full_loss
+from lessons.evaluation import full_loss
+
+import torch
 
 
 @check

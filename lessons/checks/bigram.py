@@ -5,13 +5,13 @@ Shapes: N tokens, V vocab_size.
 
 import math
 
-import torch
-
 from lessons.bigram import BigramLanguageModel
 from lessons.checks.compare import as_tensor, call, close, expect, on_each
 from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.tokenizer import CharTokenizer
+
+import torch
 
 
 @check

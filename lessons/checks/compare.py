@@ -7,10 +7,10 @@ answer that is always wrong is shown the smallest example.
 import copy
 from collections.abc import Callable
 
+from lessons.checks.verdict import Mistake, TimeUp, Unwritten, is_stub, story_of
+
 import torch
 import torch.nn as nn
-
-from lessons.checks.verdict import Mistake, TimeUp, Unwritten, is_stub, story_of
 
 
 def call(answer: Callable, *inputs, case: str):

@@ -5,13 +5,13 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 import itertools
 
-import torch
-import torch.nn.functional as F
-
 from lessons.checks.compare import as_tensor, call, expect, on_each
 from lessons.checks.tables import fair, label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.feed_forward import FeedForward
+
+import torch
+import torch.nn.functional as F
 
 
 @check

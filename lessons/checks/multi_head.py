@@ -5,14 +5,14 @@ Shapes: B batch, T time (positions), C channels (n_embd), nh heads, hs head size
 
 import copy
 
-import torch
-from einops import rearrange
-
 from lessons.checks.compare import call, expect, leak, on_each
 from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
-from lessons.measuring import full_loss
+from lessons.evaluation import full_loss
 from lessons.multi_head import CausalSelfAttention
+
+import torch
+from einops import rearrange
 
 
 @check

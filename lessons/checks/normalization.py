@@ -3,11 +3,11 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
-import torch
-
 from lessons.checks.compare import call, close, expect, on_each, shape_of
 from lessons.checks.tables import fair, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
+
+import torch
 
 
 @check

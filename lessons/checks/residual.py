@@ -5,14 +5,14 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 import math
 
-import torch
-
 from lessons.checks.compare import call, close, expect, on_each
 from lessons.checks.tables import fair, label, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import parameter_count
 from lessons.language_model import LanguageModel
 from lessons.residual import ResidualBlock
+
+import torch
 
 
 @check

@@ -5,9 +5,9 @@ Losses are in nats per character.
 
 import math
 
-import pandas as pd
-
 from lessons.checks.verdict import Mistake
+
+import pandas as pd
 
 
 def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd.DataFrame:

@@ -1,0 +1,123 @@
+"""How many tokens per second a GPU takes, in each of four ways to train one model."""
+
+import gc
+import math
+import re
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lessons.at_scale.compilation import compiled
+from lessons.at_scale.precision import pick_dtype
+from lessons.at_scale.state import TrainingState
+from lessons.at_scale.step import train_step
+from lessons.device import device_name, dtype_name, machine_facts
+from lessons.errors import first_line
+from lessons.gpt import GPT, flops_per_token
+from lessons.presets import Preset
+from lessons.records import Record
+from lessons.timing import synchronize
+
+import pandas as pd
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+COLUMNS = ["way", "added", "dtype", "tokens_per_second", "mfu", "peak_memory_gb"]
+# Dense bfloat16 (T4: float16) operations per second, from NVIDIA's data sheets; the first name
+# that fits is taken.
+PEAK_FLOPS = {
+    "H100 NVL": 835e12,
+    "H200 NVL": 835e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+    "L4": 121e12,
+    "T4": 65e12,
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to take the same training step."""
+
+    name: str
+    fused_attention: bool
+    half: bool
+    compile: bool
+
+
+# Each adds one thing to the one before; float32 is PyTorch's default, without TF32.
+WAYS = (
+    Way("eager", fused_attention=False, half=False, compile=False),
+    Way("SDPA", fused_attention=True, half=False, compile=False),
+    Way("bf16", fused_attention=True, half=True, compile=False),
+    Way("compile", fused_attention=True, half=True, compile=True),
+)
+
+
+def peak_flops(device: torch.device) -> float:
+    """The device's peak in half precision, or NaN if it is not in our list."""
+    name = device_name(device)
+    found = (peak for key, peak in PEAK_FLOPS.items() if re.search(rf"\b{key}\b", name))
+    return next(found, math.nan)
+
+
+def speed(way: Way, preset: Preset, train_data: torch.Tensor, device, seconds: float) -> dict:
+    """Tokens per second of training steps, timed for so long after the first few."""
+    gc.collect()  # the last way's model must not count as this one's memory
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    torch.manual_seed(0)
+    dtype = pick_dtype(device, preset.shape.n_embd) if way.half else torch.float32
+    model = GPT(preset.shape, preset.training.dropout).to(device)
+    state, block_size = TrainingState(model, preset.training, dtype, seed=0), model.block_size
+    fast = model
+    if way.compile:
+        example = train_data[:block_size].repeat(preset.training.batch_size, 1)
+        fast = compiled(model, example.to(device), dtype)
+        if fast is model:
+            raise RuntimeError("it cannot be compiled here")
+    with nullcontext() if way.fused_attention else sdpa_kernel(SDPBackend.MATH):
+        for _ in range(5):
+            train_step(fast, state, train_data)
+        synchronize(device)
+        n_steps, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds:
+            for _ in range(10):  # the GPU must not wait to be asked how late it is
+                train_step(fast, state, train_data)
+            synchronize(device)
+            n_steps += 10
+    rate = n_steps * preset.training.batch_size * block_size / elapsed
+    return {
+        "way": way.name,
+        "added": WAYS.index(way),  # so many things to the first way
+        "dtype": dtype_name(dtype),
+        "tokens_per_second": round(rate),
+        # The share of the peak in half precision, whatever the way computes in.
+        "mfu": rate * flops_per_token(model) / peak_flops(device),
+        "peak_memory_gb": torch.cuda.max_memory_allocated(device) / 1e9
+        if device.type == "cuda"
+        else math.nan,
+    }
+
+
+def speed_record(folder: Path, preset: Preset) -> Record:
+    """The record of the ways to train this preset, one row each."""
+    setting = {"experiment": "gpu_speed", "hyperparameters": asdict(preset)}
+    return Record(folder, "gpu_speed", setting, ["way"], COLUMNS, sort_by=("added",))
+
+
+def measure_speed(
+    ways: list[Way], preset: Preset, train_data, device, record: Record, seconds: float
+) -> None:
+    """Add a row to the record for each way, written as it is measured."""
+    for way in ways:
+        try:
+            row = speed(way, preset, train_data, device, seconds)
+        except RuntimeError as error:  # a way that this machine cannot go must not stop the others
+            print(f"{way.name} is not measured ({first_line(error)}).", flush=True)
+            continue
+        print(f"{way.name}: {row['tokens_per_second']:,} tokens per second", flush=True)
+        record.add(pd.DataFrame([row]), machine_facts(device))

@@ -1,0 +1,76 @@
+"""Measure lesson 7's grid: post-norm against pre-norm, at several depths and learning rates.
+
+One row per run in data/experiments/norm_grid.csv, written as soon as it ends: what is there is not
+run again. On one thread the whole grid takes 50 minutes.
+"""
+
+import argparse
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+
+from lessons.corpus import load_text, sha256
+from lessons.device import machine_facts, pick_device
+from lessons.errors import exits_cleanly
+from lessons.ladder import RUNGS, Rung, run_rung
+from lessons.records import EXPERIMENTS_DIR, Record
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+NORMS = {rung.title: rung for rung in RUNGS if rung.title in ("post-norm", "pre-norm")}
+KEYS = ["n_layer", "learning_rate", "norm", "seed"]
+
+
+def grid(seeds: list[int], depths: list[int], learning_rates: list[float]) -> list[tuple]:
+    """Every run as (n_layer, learning_rate, norm, seed), one whole seed after the other."""
+    runs = product(seeds, depths, learning_rates, NORMS)
+    return [(n_layer, rate, norm, seed) for seed, n_layer, rate, norm in runs]
+
+
+def rung_of(n_layer: int, learning_rate: float, norm: str, max_iters: int) -> Rung:
+    """Lesson 7's rung of this norm with another depth, learning rate and number of steps."""
+    settings = replace(NORMS[norm].settings, n_layer=n_layer, learning_rate=learning_rate,
+                       max_iters=max_iters, eval_interval=max_iters)  # fmt: skip
+    return replace(NORMS[norm], settings=settings)
+
+
+def grid_record(folder: Path, text: str, max_iters: int) -> Record:
+    """The record of all runs of so many steps on this text."""
+    varied = {"n_layer": "varied", "learning_rate": "varied"}
+    setting = {
+        "experiment": "norm_grid",
+        "hyperparameters": asdict(rung_of(0, 0.0, "pre-norm", max_iters).settings) | varied,
+        "text_sha256": sha256(text),
+    }
+    return Record(folder, "norm_grid", setting, KEYS, [*KEYS, "val_loss"])
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--depths", nargs="+", type=int, default=[3, 6, 12, 24])
+    parser.add_argument("--learning-rates", nargs="+", type=float, default=[3e-4, 1e-3, 3e-3, 1e-2])
+    parser.add_argument("--max-iters", type=int, default=1000)
+    args = parser.parse_args()
+    # Small layers: a second thread hardly helps, and leaves a core to whoever works here.
+    torch.set_num_threads(1)
+    text, device = load_text(), pick_device("cpu")
+    record = grid_record(args.out, text, args.max_iters)
+    measured_on = machine_facts(device) | {"threads_per_seed": 1}
+    runs = grid(args.seeds, args.depths, args.learning_rates)
+    for run in tqdm(record.missing(runs, measured_on), unit="run"):
+        n_layer, learning_rate, norm, seed = run
+        bar = tqdm(total=args.max_iters, unit="step", leave=False,
+                   desc=f"{norm}, {n_layer} layers, {learning_rate}")  # fmt: skip
+        rung = rung_of(n_layer, learning_rate, norm, args.max_iters)
+        _, losses = run_rung(rung, text, seed, device, bar)
+        row = pd.DataFrame([(*run, losses.val_loss.iloc[-1])], columns=record.columns)
+        record.add(row, measured_on)
+
+
+if __name__ == "__main__":
+    main()

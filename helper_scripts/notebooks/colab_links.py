@@ -1,0 +1,115 @@
+"""Write the Colab badges and the setup cell of every notebook, and the README's list of lessons.
+
+Owner, repository and branch come from pyproject.toml; --fork writes them there from git remote.
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from lessons.files import write_whole
+from lessons.errors import BadInput, exits_cleanly
+from lessons.course.markers import README, replace_between, write_or_check
+
+ROOT = Path(__file__).resolve().parents[2]
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
+
+SETUP = """\
+# In Colab this fetches the course, once; anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if "google.colab" in sys.modules and importlib.util.find_spec("lessons") is None:
+    course = Path("{repository}").resolve()
+    if not course.exists():
+        url = "https://github.com/{owner}/{repository}.git"
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}", url, str(course)]
+        subprocess.run(clone, check=True)
+    # The course's ranges admit Colab's own torch and numpy, so pip leaves them alone.
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", str(course)]
+    subprocess.run(pip, check=True)
+    sys.path.insert(0, str(course))\
+"""
+
+
+def home(fork: bool) -> dict[str, str]:
+    """owner, repository and branch of the course, or of this fork of it."""
+    if not fork:
+        with open(ROOT / "pyproject.toml", "rb") as file:
+            return tomllib.load(file)["tool"]["gpt-ladder"]
+    git = ["git", "-C", str(ROOT)]
+    remote = subprocess.run([*git, "remote", "get-url", "origin"], capture_output=True, text=True)
+    match = re.search(r"github\.com[:/]([^/]+)/(.+?)(\.git)?$", remote.stdout.strip())
+    if not match:
+        raise BadInput("This checkout has no remote `origin` on GitHub: add it with git remote.")
+    branch = subprocess.run([*git, "branch", "--show-current"], capture_output=True, text=True)
+    return {"owner": match[1], "repository": match[2], "branch": branch.stdout.strip() or "main"}
+
+
+def adopt(place: dict[str, str], pyproject: Path) -> None:
+    """Write a fork's address into its pyproject.toml, so that everything else agrees with it."""
+    text = pyproject.read_text(encoding="utf-8")
+    for key, value in place.items():
+        text = re.sub(rf'^{key} = ".*"$', f'{key} = "{value}"', text, flags=re.MULTILINE)
+    write_whole(pyproject, text.encode())
+
+
+def badge(place: dict[str, str], notebook: Path) -> str:
+    """The Markdown image that opens this notebook in Colab."""
+    path = "{owner}/{repository}/blob/{branch}/".format(**place)
+    path += notebook.relative_to(ROOT).as_posix()
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({image})](https://colab.research.google.com/github/{path})"
+
+
+def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -> str:
+    """The notebook's text with its badge and setup cell as they should be."""
+    head, setup = notebook.cells[:2]
+    if not BADGE.search(head.source) or "google.colab" not in setup.source:
+        raise BadInput(f"{path.name} must begin with a badge, then the setup cell: add them.")
+    head.source = BADGE.sub(badge(place, path), head.source, count=1)
+    setup.source = SETUP.format(**place)
+    return nbformat.writes(notebook) + "\n"
+
+
+def listed(readme: str, titles: dict[Path, str], place: dict[str, str]) -> str:
+    """The README's text with the list of lessons as it should be."""
+    rows = ["| lesson | in Colab | exercises solved |", "|---|---|---|"]
+    for path, title in titles.items():
+        solved = f"[solutions](notebooks/solutions/{path.stem}_solutions.ipynb)"
+        rows.append(f"| [{title}](notebooks/{path.name}) | {badge(place, path)} | {solved} |")
+    return replace_between(readme, "lessons", "\n".join(rows))
+
+
+@exits_cleanly
+def main() -> None:
+    parser = write_or_check(__doc__.splitlines()[0])
+    parser.add_argument("--fork", action="store_true", help="take the address from git remote")
+    args = parser.parse_args()
+    place = home(args.fork)
+    if args.fork and args.write:
+        adopt(place, ROOT / "pyproject.toml")
+    texts, titles = {}, {}
+    for path in sorted((ROOT / "notebooks").glob("**/[0-9][0-9]_*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        texts[path] = linked(notebook, path, place)
+        if path.parent.name == "notebooks":
+            titles[path] = re.search(r"^# (.*)$", notebook.cells[0].source, re.MULTILINE)[1]
+    texts[README] = listed(README.read_text(encoding="utf-8"), titles, place)
+    stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"{path.name} {'written' if args.write else 'is stale: run `make notebooks`'}")
+        if args.write:
+            write_whole(path, texts[path].encode())
+    if stale and args.check:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

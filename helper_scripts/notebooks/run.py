@@ -1,0 +1,108 @@
+"""Run notebooks from top to bottom and keep their outputs; unchanged ones give a clean diff.
+
+A cell tagged `timing` prints times, which differ at every run: where nothing else differs, the
+notebook stays as it was. A sample that opens a lesson is what the lesson before printed in its
+cell tagged `sample`.
+"""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from lessons.corpus import is_tiny_shakespeare, load_text
+from lessons.files import write_whole
+from lessons.errors import BadInput, exits_cleanly
+
+NOTEBOOKS_DIR = Path(__file__).resolve().parents[2] / "notebooks"
+# The same for everyone, so that a run on another machine does not touch it.
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def tagged(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookNode]:
+    """The cells that have this tag."""
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def sample_of(path: Path) -> str:
+    """What the model of this notebook wrote."""
+    (cell,) = tagged(nbformat.read(path, as_version=4), "sample")
+    return "".join(output.text for output in cell.outputs).strip()
+
+
+def quote(notebook: nbformat.NotebookNode, sample: str) -> None:
+    """Put the last lesson's sample into the fence of **Where we are**, in place."""
+    cell = next(cell for cell in notebook.cells if cell.source.startswith("## Where we are"))
+    fence = "```\n" + sample + "\n```"
+    cell.source = re.sub(r"```\n.*?\n```", lambda _: fence, cell.source, flags=re.DOTALL)
+
+
+def lasting(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The notebook's cells, without the outputs that differ at every run."""
+    timed = {cell.id for cell in tagged(notebook, "timing") if cell.outputs}
+    return [cell | {"outputs": []} if cell.id in timed else cell for cell in notebook.cells]
+
+
+def run(path: Path, before: Path | None = None) -> None:
+    """Run one notebook in place; raises BadInput, and leaves the file alone, if a cell fails.
+
+    `before` is the notebook of the last lesson, whose sample this one quotes.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    old = nbformat.read(path, as_version=4)
+    if before:
+        quote(notebook, sample_of(before))
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,  # pieces of one print would differ from run to run
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise BadInput(f"A cell of {path.name} failed, nothing was written:\n{error}") from None
+    # Colab's own entries, such as the wish for a GPU, stay.
+    notebook.metadata.update(METADATA)
+    if (lasting(notebook), notebook.metadata) == (lasting(old), old.metadata):
+        return
+    write_whole(path, (nbformat.writes(notebook) + "\n").encode())
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", metavar="01", help="numbers (default: all)")
+    args = parser.parse_args()
+    if not is_tiny_shakespeare(load_text()):
+        raise BadInput(
+            "The committed outputs are those of Tiny Shakespeare: put it at data/input.txt."
+        )
+    # Bars are redrawn by the clock: their traces would differ every time.
+    os.environ["TQDM_DISABLE"] = "1"
+    # The prose is about what a CPU trains.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    paths = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+    unknown = set(args.notebooks) - {path.name[:2] for path in paths}
+    if unknown:
+        raise BadInput(f"There is no notebook {unknown.pop()}: give its two digits, such as 01.")
+    # A lesson quotes the one before it; solutions stand for themselves.
+    solutions = sorted((NOTEBOOKS_DIR / "solutions").glob("[0-9][0-9]_*.ipynb"))
+    before = dict(zip(paths[1:], paths, strict=False))
+    for path in paths + solutions:
+        if not args.notebooks or path.name[:2] in args.notebooks:
+            print(path.name, flush=True)
+            run(path, before.get(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Draw loss_curves.png and ladder.png from a folder of loss CSVs, and from nothing else."""
+
+import argparse
+from pathlib import Path
+
+from lessons.errors import exits_cleanly
+from lessons.plots import plot_ladder, plot_loss_curves, title_of
+from lessons.records import LOSSES_DIR, read_losses
+from lessons.results import summary
+
+import matplotlib
+
+IMAGES_DIR = Path(__file__).resolve().parents[2] / "images"
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--losses", type=Path, default=LOSSES_DIR, help="folder of loss CSVs")
+    parser.add_argument("--out", type=Path, default=IMAGES_DIR, help="folder for the figures")
+    args = parser.parse_args()
+    matplotlib.use("agg")
+    losses = read_losses(args.losses)
+    means = summary(losses).val_loss
+    worst, best = title_of(means.index[0]), title_of(means.idxmin())
+    fall = f"from {means.iloc[0]:.2f} ({worst}) to {means.min():.2f} ({best})"
+    figures = {
+        "loss_curves.png": plot_loss_curves(losses, f"The validation loss falls {fall}"),
+        "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}"),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(args.out / name, dpi=120, bbox_inches="tight")
+        print(args.out / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Write what the README tells of data/ (--write), or see if it is fresh (--check)."""
+
+from pathlib import Path
+
+from gpu_report import gpu_report
+from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
+from lessons.errors import exits_cleanly
+from lessons.files import read_json
+from lessons.ladder import LADDER, SCALED_UP
+from lessons.records import LOSSES_DIR, read_losses
+from lessons.results import summary
+
+import pandas as pd
+
+PUBLISHED_SOURCE = (
+    "validation losses reported elsewhere for the same rungs, as they were handed to this "
+    "project; their first source is not on record"
+)
+
+
+def how_measured(about: dict, n_seeds: int) -> str:
+    """How the seeds of a rung were measured, from the JSON beside them."""
+    seeds = "one seed" if n_seeds == 1 else f"{n_seeds} seeds"
+    if "dtype" in about:  # on a GPU
+        way = f"in {about['dtype']}"
+    else:
+        threads = about["threads_per_seed"]
+        way = f"{about['seeds_side_by_side']} side by side with {threads} thread each,"
+    return f"{seeds}, {way} on an {about['device']}, torch {about['torch']}"
+
+
+def ladder_table(folder: Path = LOSSES_DIR) -> str:
+    """The table in Markdown, from the loss files alone; a rung without files has no row."""
+    table = summary(read_losses(folder))
+    rows, measured = [], {}
+    for rung in (rung for rung in LADDER if rung.stem in table.index):
+        row, about = table.loc[rung.stem], read_json(folder / f"{rung.stem}.json")
+        measured.setdefault(how_measured(about, int(row.seeds)), []).append(rung.title)
+        spread = "" if row.seeds == 1 else f" ± {row.sd:.3f}"
+        rows.append({
+            "rung": f"{rung.number} · {rung.title}",
+            "lesson": str(rung.lesson),
+            "idea": rung.idea,
+            "parameters": f"{about['parameters']:,}",
+            "final validation loss": f"{row.val_loss:.3f}{spread}",
+            "published": f"{rung.published:.2f}",
+            "seconds": f"{row.seconds:.0f}",
+        })  # fmt: skip
+    # Most rungs were measured alike; the others are named.
+    usual = max(measured, key=lambda how: len(measured[how]))
+    others = [f"; {', '.join(titles)}: {how}" for how, titles in measured.items() if how != usual]
+    note = (
+        "\n\nLosses in nats per character, on the whole validation split: mean ± sd over seeds. "
+        f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
+        f"Published: {PUBLISHED_SOURCE}."
+    )
+    if SCALED_UP.stem in table.index:
+        note += " For scaled up it is the lowest of a run, by nanoGPT's README, and so is ours."
+    return markdown(pd.DataFrame(rows), words=["rung", "idea"]) + note
+
+
+def refreshed(page: str) -> str:
+    """The page with its parts written anew."""
+    page = replace_between(page, "ladder table", ladder_table())
+    return replace_between(page, "gpu", gpu_report())
+
+
+@exits_cleanly
+def main() -> None:
+    args = write_or_check(__doc__).parse_args()
+    old = README.read_text(encoding="utf-8")
+    refresh(README, old, refreshed(old), args.write, "`make figures`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""A workshop's folder appears whole or not at all, and its zips have the same bytes each time."""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lessons.errors import BadInput
+
+# The file that says that a folder is a workshop, and may be replaced by a newer one: it begins so.
+MARK, MADE = "ABOUT.txt", "Made by helper_scripts/workshop/make.py of The GPT Ladder"
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same files give the same bytes
+
+
+def pack(folder: Path, archive: Path, top: str) -> None:
+    """A zip of the folder, whose files lie in one folder called `top`."""
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(f"{top}/{path.relative_to(folder).as_posix()}", ZIP_TIME)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            # A wheel is a zip already.
+            small = path.suffix != ".whl"
+            entry.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
+            entry.file_size = path.stat().st_size
+            with open(path, "rb") as file, packed.open(entry, "w") as target:
+                shutil.copyfileobj(file, target, 2**20)
+
+
+def may_go(out: Path) -> bool:
+    """Whether nothing is lost with what lies here: nothing, an empty folder, an older workshop."""
+    if not out.is_dir() or not any(out.iterdir()):
+        return out.is_dir() or not out.exists()
+    mark = out / MARK
+    return mark.is_file() and mark.read_bytes().startswith(MADE.encode())
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of `out` when the block ends, and not if it fails."""
+    if not may_go(out):
+        raise BadInput(f"{out} is not an earlier workshop (its {MARK} is missing): name another.")
+    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{word}.tmp") for word in ("new", "old"))
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if out.exists():
+            os.replace(out, old)
+        try:
+            os.replace(new, out)
+        except OSError:
+            if old.exists():
+                os.replace(old, out)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

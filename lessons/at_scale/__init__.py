@@ -1,0 +1,1 @@
+"""Training at scale: one loop for a laptop, a GPU and many processes."""

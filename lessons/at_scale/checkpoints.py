@@ -1,0 +1,105 @@
+"""Plumbing · checkpoints: a run that is killed at any moment resumes as if it never was.
+
+last.pt is the newest, previous.pt the one before it, best.pt the one of the lowest
+validation loss. Each holds all there is to know: weights, optimiser, step, random states,
+shape, settings and vocabulary.
+"""
+
+import pickle
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lessons.at_scale.description import RunDescription
+from lessons.errors import BadInput, first_line
+from lessons.files import link, whole_file
+
+import torch
+
+KEYS = {"step", "rows", "seconds", "model", "optimizer", "scaler", "batch_rng", "rng", "about"}
+RESUME_ORDER = ("last.pt", "previous.pt", "best.pt")
+
+
+@contextmanager
+def room_in(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with writing in this block, as on a full disk, into a BadInput."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # torch.save hides the system's own error behind one of its own.
+        causes = (error, error.__cause__, error.__context__)
+        reasons = (getattr(cause, "strerror", None) for cause in causes)
+        reason = next(filter(None, reasons), None) or first_line(error)
+        raise BadInput(
+            f"{folder} cannot be written ({reason}): make room, then go on from the last good "
+            "checkpoint with --resume."
+        ) from None
+
+
+def save_checkpoint(folder: Path, checkpoint: dict, is_best: bool) -> None:
+    """Write `checkpoint` as last.pt, and as best.pt too if it is; the old last.pt is kept.
+
+    A kill at any moment leaves a good last.pt, and so does an error, such as a full disk's.
+    """
+    last, best = folder / "last.pt", folder / "best.pt"
+    if last.exists():
+        link(last, folder / "previous.pt")
+    with whole_file(best if is_best else last) as file:
+        torch.save(checkpoint, file)
+    if is_best:
+        link(best, last)
+
+
+def find_checkpoint(
+    folder: Path, run: RunDescription | None = None, names: tuple[str, ...] = RESUME_ORDER
+) -> Path | None:
+    """The first good checkpoint of these names; of a bad one stderr says why it is passed over.
+
+    With `run`, a checkpoint of another run is bad too. None if there is no file at all; raises
+    BadInput if there are only bad ones.
+    """
+    present = [folder / name for name in names if (folder / name).exists()]
+    for path in present:
+        try:
+            checkpoint = read_checkpoint(path)
+            if run is not None:
+                difference = run.difference(described(checkpoint, path))
+                if difference:
+                    raise BadInput(
+                        f"{path} is of another run ({difference} differs): it cannot be used."
+                    )
+        except BadInput as error:
+            print(error, file=sys.stderr)
+            continue
+        if path != present[0]:
+            print(f"Using {path}, from step {checkpoint['step']}.", file=sys.stderr)
+        return path
+    if present:
+        raise BadInput(f"{folder} has no good checkpoint left: begin again with another --out.")
+    return None
+
+
+def read_checkpoint(path: Path) -> dict:
+    """One file; no code in it is run. Raises BadInput if it is damaged or no checkpoint of ours."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()  # torch.load itself does not compare checksums
+        checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except zipfile.BadZipFile:
+        raise BadInput(f"{path} is cut off, or is no checkpoint: it cannot be used.") from None
+    except pickle.UnpicklingError:
+        raise BadInput(f"{path} holds more than tensors and plain values: not loaded.") from None
+    except Exception as error:  # damage shows in many ways
+        raise BadInput(f"{path} cannot be read ({type(error).__name__}).") from None
+    if damaged:
+        raise BadInput(f"{path} is damaged (a checksum is wrong): it cannot be used.")
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= KEYS:
+        raise BadInput(f"{path} is not a checkpoint of this course: it cannot be used.")
+    return checkpoint
+
+
+def described(checkpoint: dict, path: Path) -> RunDescription:
+    """The run that a checkpoint is of; raises BadInput, naming `path`, if it does not say."""
+    return RunDescription.from_json(checkpoint["about"], path)

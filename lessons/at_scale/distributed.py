@@ -1,0 +1,148 @@
+"""Plumbing · several processes that train one model, each on its share of every batch.
+
+torchrun starts them; with a single process every function here does what it would without.
+Shapes: B batch, T time (positions).
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from lessons.errors import BadInput, Stopped
+from lessons.presets import TrainingConfig
+
+import torch
+import torch.distributed as dist
+import torch.nn as nn
+from torch.nn.parallel import DistributedDataParallel
+
+Result = TypeVar("Result")
+CPU = torch.device("cpu")
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0; only rank 0 writes files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes that torchrun started, if it did; yields the device of this one.
+
+    Raises BadInput when another process of the run dies or cannot be reached.
+    """
+    if "LOCAL_RANK" not in os.environ:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if device.index >= torch.cuda.device_count():
+            raise BadInput(
+                f"torchrun started more processes than the {torch.cuda.device_count()} GPUs here: "
+                "give --nproc_per_node a smaller number."
+            )
+        torch.cuda.set_device(device)
+    try:
+        # Gradients of a GPU go through NCCL; everything small goes through gloo, on the CPU.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        yield device
+    except (dist.DistError, RuntimeError) as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            place = f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}"
+            raise BadInput(
+                f"Another process of this run has died or cannot be reached, so {place} stopped "
+                "too: start the run again with --resume."
+            ) from None
+        raise
+    except (Stopped, SystemExit) as end:  # of all processes together
+        told = rank() > 0 and isinstance(end, Stopped)  # rank 0 says how to go on
+        _leave()
+        if told:
+            sys.exit(130)
+        raise
+    _leave()
+
+
+def _leave() -> None:
+    # Wrappers of compiled models that outlive their group sometimes abort the process at its end.
+    gc.collect()
+    dist.destroy_process_group()
+
+
+def first_on_main(work: Callable[[], Result]) -> Result:
+    """Let rank 0 do `work` and hand its result to all.
+
+    A BadInput there is told once, by rank 0, and ends all of them with status 2.
+    """
+    if world_size() == 1:
+        return work()
+    result: list = [None]
+    if rank() == 0:
+        try:
+            result = [work()]
+        except BadInput as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            result = [error]
+    dist.broadcast_object_list(result, device=CPU)
+    if isinstance(result[0], BadInput):
+        sys.exit(2)
+    return result[0]
+
+
+def averaging(model: nn.Module) -> nn.Module:
+    """The model, or with many processes a wrapper whose `backward` averages their gradients."""
+    if world_size() == 1:
+        return model
+    # As views of what is sent: without accumulation no gradient is held twice.
+    return DistributedDataParallel(model, gradient_as_bucket_view=True)
+
+
+def micro_batch_size(config: TrainingConfig) -> int:
+    """Sequences that one process learns from at once; BadInput if batch_size cannot be cut so."""
+    n_shares = world_size() * config.grad_accum_steps
+    if config.batch_size % n_shares:
+        raise BadInput(
+            f"batch_size {config.batch_size} cannot be shared out evenly: with {world_size()} "
+            f"process(es) and grad_accum_steps {config.grad_accum_steps} it must be a multiple "
+            f"of {n_shares}."
+        )
+    return config.batch_size // n_shares
+
+
+def my_share(batch: torch.Tensor) -> torch.Tensor:
+    """(B, T) -> this process's rows, (B / world_size, T)."""
+    return batch.chunk(world_size())[rank()]
+
+
+def weighted_mean(value: float, weight: float) -> float:
+    """The mean over all processes of their values, each with its weight."""
+    sums = torch.tensor([value * weight, weight], dtype=torch.float64)
+    if world_size() > 1:
+        dist.all_reduce(sums)
+    return (sums[0] / sums[1]).item()
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is up in any process, so that all of them can act on it together."""
+    if world_size() == 1:
+        return flag
+    flags = torch.tensor(int(flag))
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    return bool(flags)
+
+
+def gather(thing: object) -> list:
+    """What each process holds, by rank; a collective call, whose result all of them get."""
+    if world_size() == 1:
+        return [thing]
+    things = [None] * world_size()
+    dist.all_gather_object(things, thing)
+    return things

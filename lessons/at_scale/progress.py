@@ -1,0 +1,80 @@
+"""Plumbing · what a run says while it trains: the bar, and a loss that is no longer a number."""
+
+import math
+import time
+
+from lessons.at_scale.distributed import rank
+from lessons.at_scale.state import TrainingState
+from lessons.errors import BadInput
+from lessons.optimization import learning_rate_at
+
+import torch
+from tqdm import tqdm
+
+# To look at a loss, the CPU must wait for the GPU: once in so many steps is enough.
+LOOK_INTERVAL = 10
+
+
+class Progress:
+    """The bar of a run, and the losses of its last steps, which nobody has looked at yet.
+
+    `saved` is whether there is a folder with checkpoints; `bar` replaces the progress bar.
+    """
+
+    def __init__(self, state: TrainingState, saved: bool, bar: tqdm | None = None):
+        self.state, self.saved = state, saved
+        if bar is None:
+            # Not `disable=False` for rank 0: that would overrule the variable TQDM_DISABLE.
+            silent = {"disable": True} if rank() > 0 else {}
+            bar = tqdm(total=state.config.max_iters, initial=state.step, unit="step", ncols=100,
+                       **silent)  # fmt: skip
+        self.bar = bar
+        self.unseen: list[torch.Tensor] = []
+        self.last_look = time.perf_counter()
+
+    def start_step(self) -> None:
+        """To be called before each step: the time of evaluations is not that of steps."""
+        if not self.unseen:
+            self.last_look = time.perf_counter()
+
+    def end_step(self, loss: torch.Tensor) -> None:
+        """Keep the loss of the step that has just been taken, a scalar."""
+        self.unseen.append(loss)
+        self.bar.update()
+
+    def look(self, now: bool) -> None:
+        """Check the losses kept, and show the last: `now`, or else when they are many.
+
+        Raises BadInput if one of them is infinite or not a number.
+        """
+        if not (self.unseen and (now or len(self.unseen) == LOOK_INTERVAL)):
+            return
+        losses, seconds = torch.stack(self.unseen).tolist(), time.perf_counter() - self.last_look
+        for step, loss in enumerate(losses, self.state.step - len(losses)):
+            self.check_number(loss, step)
+        n_tokens = len(losses) * self.state.config.batch_size * self.state.model.block_size
+        val_loss = self.state.rows[-1][2]
+        self.bar.set_postfix_str(
+            f"loss={losses[-1]:.3f}, val_loss={val_loss:.3f}, {n_tokens / seconds:,.0f} tokens/s",
+            refresh=False,
+        )
+        self.unseen.clear()
+
+    def evaluated(self, train_loss: float, val_loss: float) -> None:
+        """Show both losses; raises BadInput if val_loss is infinite or not a number."""
+        self.check_number(val_loss, self.state.step)
+        self.bar.set_postfix_str(f"train_loss={train_loss:.3f}, val_loss={val_loss:.3f}")
+
+    def check_number(self, loss: float, step: int) -> None:
+        """Raises BadInput if the loss of this step is infinite or not a number."""
+        if math.isfinite(loss):
+            return
+        kept = (
+            "the last good checkpoint is kept; go on from it with --resume and a lower "
+            "--learning-rate, or begin again with one."
+        )
+        raise BadInput(
+            f"The loss became {loss} at step {step}, with a learning rate of "
+            f"{learning_rate_at(step, self.state.config):.2g}: "
+            f"{kept if self.saved else 'try a lower one.'}"
+        )

@@ -1,0 +1,139 @@
+"""Plumbing · the folder of a run: what it holds, and how a run begins, is saved and is resumed.
+
+losses.json describes the run, tokens.bin and tokens.json hold its text, losses.csv its losses,
+last.pt, previous.pt and best.pt its checkpoints.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from lessons.at_scale.checkpoints import (
+    described,
+    find_checkpoint,
+    read_checkpoint,
+    room_in,
+    save_checkpoint,
+)
+from lessons.at_scale.description import RunDescription
+from lessons.at_scale.distributed import micro_batch_size, rank
+from lessons.at_scale.state import TrainingState
+from lessons.at_scale.token_file import described_tokens, write_tokens
+from lessons.errors import BadInput
+from lessons.evaluation import COLUMNS
+from lessons.files import link, read_json, write_csv, write_json
+from lessons.presets import TrainingConfig, find_preset
+
+from filelock import FileLock, Timeout
+
+FILES = ("last.pt", "previous.pt", "best.pt", "losses.csv", "losses.json", "tokens.bin",
+         "tokens.json")  # fmt: skip
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """No other process may train in `folder` during this block; raises BadInput if one does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+        for name in FILES:  # what a process left behind that was killed while it wrote
+            for leftover in folder.glob(f".{name}.*.tmp"):
+                leftover.unlink()
+    except Timeout:
+        raise BadInput(f"Another process is training in {folder}: name another --out.") from None
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be written ({error.strerror}): name another --out."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_run(folder: Path) -> RunDescription | None:
+    """The run in `folder`, from losses.json or else from a checkpoint; None if there is none.
+
+    Raises BadInput for files that are no run's.
+    """
+    path = folder / "losses.json"
+    try:
+        values = read_json(path)
+    except BadInput:  # a checkpoint knows it too
+        values = None
+    try:
+        return RunDescription.from_json(values, path)
+    except BadInput:
+        checkpoint = find_checkpoint(folder)
+        if checkpoint is not None:
+            return described(read_checkpoint(checkpoint), checkpoint)
+        if path.exists():
+            raise
+        return None
+
+
+def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) -> RunDescription:
+    """A new run of this preset; writes its tokens.
+
+    `changes` replace settings of the preset. Raises BadInput for what cannot be.
+    """
+    preset = find_preset(name)
+    training = replace(preset.training, **changes)
+    micro_batch_size(training)
+    tokens = write_tokens(text, folder, preset.shape.block_size)
+    shape = replace(preset.shape, vocab_size=len(tokens.vocabulary))
+    return RunDescription(name, shape, training, seed, tokens.text_sha256, tokens.vocabulary)
+
+
+def resume(
+    folder: Path, run: RunDescription, name: str | None, seed: int | None, changes: dict,
+    text: Path | None,
+) -> tuple[RunDescription, Path | None]:  # fmt: skip
+    """The run with its new settings, and its checkpoint, if it has one.
+
+    Raises BadInput for a preset or seed that is not the run's, and for what cannot be.
+    """
+    for flag, now, then in (("--preset", name, run.preset), ("--seed", seed, run.seed)):
+        if now not in (None, then):
+            raise BadInput(
+                f"{flag} {now} contradicts the run in {folder}, which has {then}: leave it out, "
+                "or begin another run with another --out."
+            )
+    training = TrainingConfig(**asdict(run.training) | changes)
+    micro_batch_size(training)
+    path = find_checkpoint(folder, run)
+    if path is not None:
+        step = read_checkpoint(path)["step"]
+        if step > training.max_iters:
+            raise BadInput(f"The run is at step {step} already: --max-iters cannot be below that.")
+        if path.name != "last.pt":
+            link(path, folder / "last.pt")  # before a damaged one is kept as previous.pt
+            path = folder / "last.pt"
+    if text is not None:
+        write_tokens(text, folder, run.shape.block_size, run)
+        return replace(run, training=training), path
+    tokens = described_tokens(folder)
+    if tokens is None or tokens.text_sha256 != run.text_sha256:
+        raise BadInput(f"{folder} does not have the run's tokens: give its text again with --text.")
+    return replace(run, training=training), path
+
+
+def describe(folder: Path, run: RunDescription, seconds: float | None = None) -> None:
+    """Write losses.json; once the run has ended, with the seconds that it took."""
+    totals = {} if seconds is None else {"totals": {"seconds": round(seconds, 1)}}
+    with room_in(folder):
+        write_json(folder / "losses.json", run.to_json() | totals)
+
+
+def save(folder: Path | None, state: TrainingState, run: RunDescription | None) -> None:
+    """A checkpoint and losses.csv, by rank 0; without a folder nothing. All processes call it."""
+    checkpoint = state.state_dict() | {"about": run and run.to_json()}
+    if folder and rank() == 0:
+        step, _, val_loss, _ = state.rows[-1]
+        is_best = step == state.step and val_loss == min(row[2] for row in state.rows)
+        with room_in(folder):
+            # The CSV first: should a kill come between them, its last row is measured again.
+            write_csv(folder / "losses.csv", state.losses().assign(seed=state.seed)[COLUMNS])
+            save_checkpoint(folder, checkpoint, is_best)

@@ -1,0 +1,1 @@
+"""What scripts and tests know about the course itself: its lessons, its pages, its address."""

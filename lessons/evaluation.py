@@ -1,0 +1,49 @@
+"""Plumbing · a model in evaluation mode, and its loss over a whole split.
+
+Shapes: N tokens in a split, B batch, T time (positions). Losses are in nats per character.
+"""
+
+from contextlib import contextmanager
+
+from lessons.errors import BadInput
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+COLUMNS = ["seed", "step", "train_loss", "val_loss", "seconds"]  # of every table of losses
+
+
+@contextmanager
+def evaluation(model: nn.Module):
+    """In a `with evaluation(model):` block dropout is off and no gradients are recorded."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def full_loss(
+    model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 512
+) -> float:
+    """The mean loss over all of `data`, (N,): every token but the first is predicted once.
+
+    The data is cut into windows of block_size, end to end, so nothing is random; early in
+    a window the context is short, as in training. Raises BadInput below two tokens.
+    """
+    if len(data) < 2:
+        raise BadInput(f"A loss needs at least 2 tokens, but there are {len(data)}.")
+    device = next(model.parameters()).device
+    n_missing = -(len(data) - 1) % block_size  # what the last window lacks
+    inputs = F.pad(data[:-1], (0, n_missing)).view(-1, block_size)
+    # -100 is cross_entropy's mark for "no target here".
+    targets = F.pad(data[1:], (0, n_missing), value=-100).view(-1, block_size)
+    total = 0.0
+    with evaluation(model):
+        for xb, yb in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
+            _, loss = model(xb.to(device), yb.to(device))
+            total += loss.item() * (yb != -100).sum().item()
+    return total / (len(data) - 1)

@@ -1,0 +1,128 @@
+"""Plumbing · files written whole or not at all; JSON and CSV files, checked when they are read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from lessons.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that replaces `path` when the block ends, and not if it fails.
+
+    A kill or a power cut at any moment leaves the old file or the new one, never half of one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else the new name may survive a power cut, but not its bytes
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """`whole_file` for content that is at hand."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name survive a power cut, where the system can be asked to."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, replacing what had that name; a copy where links are not possible.
+
+    A kill at any moment leaves `target` as it was or as it should be.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        with open(source, "rb") as old, whole_file(target) as new:
+            shutil.copyfileobj(old, new)
+        return
+    os.replace(temporary, target)
+    temporary.unlink(missing_ok=True)  # still there if both were names of one file already
+
+
+def check_writable(folder: Path) -> None:
+    """Raises BadInput now rather than when there is something to write."""
+    try:
+        write_whole(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be written ({error.strerror}): name another folder with --out."
+        ) from None
+
+
+def write_json(path: Path, values: dict) -> None:
+    """Write `values` as a whole file."""
+    write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file; raises BadInput if there is none, or something else in it."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(
+            f"{path} is missing, which says how {path.stem} was measured: bring it back, or "
+            "measure again into another folder."
+        ) from None
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror}): check its permissions."
+        ) from None
+    except ValueError:  # not UTF-8, or not JSON
+        values = None
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} does not hold a JSON object: delete it and measure again.")
+    return values
+
+
+def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.5f") -> None:
+    """Write a table as a whole file; losses have five decimals."""
+    rows = table.to_csv(index=False, float_format=float_format, lineterminator="\n")
+    write_whole(path, rows.encode())
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """A table with at least these columns; raises BadInput naming the first that is missing."""
+    # Not above: the doctor comes by here before any package is installed.
+    import pandas as pd
+
+    columns = list(columns)
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
+        raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}.")
+    if table.empty:
+        raise BadInput(f"{path} has no rows: delete it and measure again.")
+    return table

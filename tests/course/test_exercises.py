@@ -1,0 +1,98 @@
+"""Each lesson has three stubs with a check and a hint, and each stub has its solution."""
+
+import ast
+import re
+from pathlib import Path
+
+from lessons import checks
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request) -> Path:
+    return request.param
+
+
+def exercises_of(path: Path) -> list[list]:
+    """For each exercise its stub, its check, and the cell that begins with its hint."""
+    cells = nbformat.read(path, as_version=4).cells
+    first = next(n for n, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
+    stubs = [n for n, cell in enumerate(cells) if "raise NotImplementedError" in cell.source]
+    return [cells[n : n + 3] for n in stubs if n > first and cells[n].cell_type == "code"]
+
+
+def solutions_of(path: Path) -> list:
+    name = f"{path.stem}_solutions.ipynb"
+    return nbformat.read(path.parent / "solutions" / name, as_version=4).cells
+
+
+def answer_in(source: str) -> ast.FunctionDef | ast.ClassDef:
+    """The function or class that ends a cell."""
+    return ast.parse(source).body[-1]
+
+
+def shown(cell) -> str:
+    return "".join(out.get("data", {}).get("text/plain", "") for out in cell.outputs)
+
+
+def test_an_exercise_is_a_stub_a_check_and_a_folded_hint(lesson):
+    exercises = exercises_of(lesson)
+    assert len(exercises) == 3
+    for stub, check, hint in exercises:
+        node = answer_in(stub.source)
+        assert "Example" in ast.get_docstring(node)
+        assert f"checks.{node.name}(" in check.source.splitlines()[-1]
+        assert hint.source.startswith("<details><summary>Hint</summary>")
+
+
+def test_an_untouched_lesson_says_of_each_exercise_that_it_waits(lesson):
+    for stub, check, _ in exercises_of(lesson):
+        assert shown(check).startswith(f"{answer_in(stub.source).name}: not attempted.")
+
+
+def test_the_lessons_have_an_exercise_for_every_check():
+    names = [answer_in(stub.source).name for p in LESSONS for stub, _, _ in exercises_of(p)]
+    assert len(names) == 24
+    assert sorted(names) == sorted(set(checks.__all__) - {"Verdict", "attempt"})
+
+
+def promise(node) -> tuple:
+    """Name, arguments and docstrings: what a stub and its solution share."""
+    functions = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef)]
+    arguments = [(n.name, ast.unparse(n.args), ast.get_docstring(n)) for n in functions]
+    bases = [ast.unparse(base) for base in getattr(node, "bases", [])]
+    return node.name, ast.get_docstring(node), bases, arguments
+
+
+def test_a_solution_has_the_form_of_its_stub_and_passed_the_same_check(lesson):
+    cells = solutions_of(lesson)
+    by_id = {cell.id: cell for cell in cells}
+    order = [cell.id for cell in cells]
+    for n, (stub, check, _) in enumerate(exercises_of(lesson), 1):
+        node = answer_in(stub.source)
+        assert promise(answer_in(by_id[f"solution-{n}"].source)) == promise(node)
+        lines = by_id[f"check-{n}"].source.splitlines()
+        assert lines[-3:] == [
+            f"verdict = {check.source.splitlines()[-1]}",
+            "assert verdict.passed, verdict",
+            "verdict",
+        ]
+        assert shown(by_id[f"check-{n}"]).startswith(f"{node.name}: passed.")
+        assert order.index(f"solution-{n}") < order.index(f"why-{n}")
+        assert len(by_id[f"why-{n}"].source.split()) >= 20
+
+
+def test_no_figure_in_a_solutions_prose_is_typed_in(lesson):
+    cells = [cell for cell in solutions_of(lesson) if cell.cell_type == "markdown"]
+    prose = "\n".join(cell.source for cell in cells if cell.id.startswith("why"))
+    printed = "\n".join(
+        cell.source + "".join(out.get("text", "") for out in cell.outputs)
+        for cell in solutions_of(lesson)
+        if cell.cell_type == "code"
+    )
+    assert set(re.findall(r"\d+\.\d+", prose)) <= set(re.findall(r"\d+\.\d+", printed))

@@ -1,0 +1,25 @@
+"""The glossary has every term that a lesson introduces, once, and links to that lesson."""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRY = re.compile(r"^- \*\*(.+?)\*\* \(\[lesson (\d)\]\((notebooks/\S+)\)\): (.+)$")
+
+
+def test_the_glossary_has_the_new_terms_of_every_lesson_and_no_others():
+    introduced = set()
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        recap = next(cell.source for cell in cells if cell.source.startswith("## Recap"))
+        terms = re.search(r"^\*\*New terms:\*\* (.+)\.$", recap, re.MULTILINE)[1].split(", ")
+        introduced |= {(term, int(path.name[:2]), f"notebooks/{path.name}") for term in terms}
+    lines = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8").splitlines()[4:]
+    entries = [ENTRY.match(line).groups() for line in lines]
+    assert {(term, int(lesson), path) for term, lesson, path, _ in entries} == introduced
+    names = [entry[0].lower() for entry in entries]
+    assert names == sorted(set(names))
+    # One plain sentence each.
+    assert all(re.fullmatch(r"[^.!?]+(\.\d[^.!?]*)*\.", entry[3]) for entry in entries)

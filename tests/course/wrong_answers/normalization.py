@@ -1,0 +1,94 @@
+"""Lesson 7."""
+
+import statistics
+
+from wrong_answers import Wrong
+
+import pandas as pd
+import torch
+import torch.nn as nn
+
+EPS = 1e-5
+
+
+def row_by(divisor, centre=True):
+    """An answer to `layer_norm_row` that divides by `divisor(row)`."""
+
+    def answer(row):
+        mean = sum(row) / len(row) if centre else 0
+        return [(value - mean) / divisor(row) for value in row]
+
+    return answer
+
+
+def variance(row):
+    return statistics.pvariance(row)
+
+
+def rms(norm, parameters=1, gain=True):
+    """An RMSNorm whose core is `norm(x)`."""
+
+    class RMSNorm(nn.Module):
+        def __init__(self, n_embd, eps=EPS):
+            super().__init__()
+            self.weights = nn.ParameterList(torch.ones(n_embd) for _ in range(parameters))
+
+        def forward(self, x):
+            return norm(x) * (self.weights[0] if gain and parameters else 1)
+
+    return RMSNorm
+
+
+def square(x, dim=-1):
+    return x.pow(2).mean(dim=dim, keepdim=True) + EPS
+
+
+def centred(x):
+    return x - x.mean(dim=-1, keepdim=True)
+
+
+def table(**columns):
+    rows = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0], "first_loss": 4.55}
+    return pd.DataFrame(rows | {"last_loss": [3.38, 2.71, 2.66, 2.60]} | columns)
+
+
+RIGHT = table()
+
+WRONG = [
+    Wrong("layer_norm_row", {
+        "divided by the variance": row_by(lambda row: variance(row) + EPS),
+        "n - 1 here": row_by(lambda row: (statistics.variance(row) + EPS) ** 0.5),
+        "the squares are added": row_by(lambda row: (variance(row) * len(row) + EPS) ** 0.5),
+        "the mean is not subtracted": row_by(lambda row: (variance(row) + EPS) ** 0.5, False),
+        "nothing is divided": row_by(lambda row: 1),
+        "1e-5 is added to the root": row_by(lambda row: variance(row) ** 0.5 + EPS),
+        "taken of the row itself": row_by(
+            lambda row: (sum(value**2 for value in row) / len(row) + EPS) ** 0.5),
+        "0 / 0": row_by(lambda row: variance(row) ** 0.5),
+    }),
+    Wrong("RMSNorm", {
+        "that is layer norm": rms(lambda x: centred(x) * square(centred(x)) ** -0.5),
+        "take its root": rms(lambda x: x / square(x)),
+        "over the positions instead of the channels": rms(lambda x: x * square(x, 1) ** -0.5),
+        "over everything at once": rms(lambda x: x * (x.pow(2).mean() + EPS) ** -0.5),
+        "the squares are added": rms(
+            lambda x: x * (x.pow(2).sum(dim=-1, keepdim=True) + EPS) ** -0.5),
+        "and no bias": rms(lambda x: x * square(x) ** -0.5, parameters=2),
+        "it gives NaN": rms(lambda x: x * x.pow(2).mean(dim=-1, keepdim=True) ** -0.5),
+        "from which the mean is gone": rms(lambda x: x * square(centred(x)) ** -0.5),
+        "and with n - 1": rms(lambda x: x * (x.var(dim=-1, keepdim=True) + EPS) ** -0.5),
+        "eps is added to the root": rms(lambda x: x / ((square(x) - EPS).sqrt() + EPS)),
+        "eps is not used": rms(lambda x: x * square(x) ** -0.5),
+        "over the batch instead of the channels": rms(lambda x: x * square(x, 0) ** -0.5),
+        "should multiply the channels": rms(lambda x: x * square(x) ** -0.5, gain=False),
+    }),
+    Wrong("warmup_experiment", {
+        "it goes on with a trained model": table(first_loss=[4.55, 3.4, 2.7, 2.7]),
+        "`warmup` 50 and 100 have": table(last_loss=[3.38, 2.711, 2.711, 2.60]),
+        "`block` post and pre have": table(last_loss=[3.381, 2.71, 2.66, 3.381]),
+        "The warm-up changes next to nothing": table(last_loss=[3.38, 3.37, 3.36, 2.60]),
+        "were the gradients not cleared": table(last_loss=[3.38, 8.77, 4.79, 2.60]),
+        "are the names exchanged": table(last_loss=[2.90, 2.71, 2.66, 3.38]),
+        "0 rows for block pre, warmup 0": RIGHT[:3],
+    }, facts=(65,), right=RIGHT),
+]  # fmt: skip

@@ -1,0 +1,171 @@
+"""The layout of the house: who may import whom, and lists that must agree."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import readme as readme_table
+from lessons.course.markers import README, replace_between
+from lessons.records import LOSSES_DIR
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+HOUSE = PYPROJECT["tool"]["house"]["order"]
+SCRIPTS = sorted((ROOT / "helper_scripts").rglob("*.py"))
+COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}
+# Functions inside functions, and those whose name and signature say it all.
+INNER = {
+    *("forward", "wrapped", "record", "estimate", "save", "note", "needed", "look", "work"),
+    *("table", "losses", "outcome", "mean_square"),
+}
+
+
+def source_of(name: str) -> str:
+    return (ROOT / "lessons" / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+
+
+def test_every_module_has_its_place_in_the_house():
+    paths = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.py")]
+    names = {".".join(path.with_suffix("").parts) for path in paths if path.stem != "__init__"}
+    assert sorted(names) == sorted(HOUSE)
+
+
+def imported_by(source: str) -> set[str]:
+    """The modules that a source text imports, wherever in it; `from a.b import c` counts as a.b."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    return names | {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_a_module_imports_only_what_stands_below_it(name):
+    imported = imported_by(source_of(name))
+    ours = {module.removeprefix("lessons.") for module in imported if module.startswith("lessons.")}
+    assert "lessons" not in imported
+    assert ours <= set(HOUSE[: HOUSE.index(name)])
+
+
+def test_the_parts_never_import_training_at_scale():
+    first = next(n for n, name in enumerate(HOUSE) if name.startswith("at_scale."))
+    parts = [name for name in HOUSE[:first] if re.match(r'"""Lesson \d+ · ', source_of(name))]
+    assert len(parts) >= 12
+    for name in parts:
+        assert not any(
+            module.startswith("lessons.at_scale") for module in imported_by(source_of(name))
+        )
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_imports_lessons_and_its_own_folder_and_never_another_command(script):
+    imported = imported_by(script.read_text(encoding="utf-8"))
+    local = {other.stem for other in SCRIPTS} & imported
+    beside = {other.stem for other in SCRIPTS if other.parent == script.parent}
+    assert local <= beside
+    for name in local:
+        source = (script.parent / f"{name}.py").read_text(encoding="utf-8")
+        assert '__name__ == "__main__"' not in source, name
+
+
+def test_no_two_scripts_have_the_same_name_so_that_tests_can_import_each():
+    names = [script.stem for script in SCRIPTS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_a_module_is_short_and_says_which_lesson_teaches_it(name):
+    source = source_of(name)
+    assert len(source.splitlines()) < 200
+    assert re.match(r'"""(Lesson \d+|Plumbing) · ', source)
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_everything_public_has_a_docstring(name):
+    tree = ast.parse(source_of(name))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            plain = node.name in INNER or node.name.startswith("build_")
+            assert plain or ast.get_docstring(node), node.name
+
+
+def test_importing_lessons_alone_imports_neither_torch_nor_matplotlib():
+    code = "import sys, lessons; print({'torch', 'matplotlib'} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"
+
+
+def ranges() -> dict[str, Requirement]:
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    return {Requirement(line).name: Requirement(line) for line in lines}
+
+
+def test_the_conda_environment_has_the_same_packages_and_ranges():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    named = [Requirement(line) for line in pip if not line.startswith("-")]
+    assert {r.name: r.specifier for r in named} == {n: r.specifier for n, r in ranges().items()}
+    assert set(ranges()) >= COURSE
+    assert {"--constraint constraints.txt", "--editable ."} <= set(pip)
+
+
+def test_the_tested_versions_lie_within_the_ranges():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    split = [line.split("==") for line in lines if not line.startswith("#")]
+    pins = {canonicalize_name(name): version for name, version in split}
+    for name, requirement in ranges().items():
+        assert pins[canonicalize_name(name)] in requirement.specifier, name
+    assert pins["torch"] == "2.13.0"
+
+
+def test_ci_calls_the_test_command_of_the_readme():
+    commands = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert commands[-1] == "make test"
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    job = workflow["jobs"]["test"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+    assert {name.split("-")[0] for name in job["strategy"]["matrix"]["os"]} == {
+        "ubuntu", "macos", "windows"
+    }  # fmt: skip
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    readme = README.read_text(encoding="utf-8")
+    named = set(re.findall(r"^make (\w+)|`make (\w+)", readme, re.MULTILINE))
+    named = {name for pair in named for name in pair if name}
+    assert named and named <= targets
+
+
+def test_the_readmes_tables_are_drawn_from_what_is_on_record():
+    readme = README.read_text(encoding="utf-8")
+    assert readme_table.refreshed(readme) == readme
+
+
+def test_a_stale_readme_table_is_noticed(tmp_path):
+    for path in [*LOSSES_DIR.glob("*.csv"), *LOSSES_DIR.glob("*.json")]:
+        (tmp_path / path.name).write_text(path.read_text())
+    csv = tmp_path / "02_single_head.csv"
+    head, *rows = csv.read_text().splitlines()
+    raised = [row.replace(",2.", ",3.") for row in rows]
+    csv.write_text("\n".join([head, *raised]))
+    readme = README.read_text(encoding="utf-8")
+    assert replace_between(readme, "ladder table", readme_table.ladder_table(tmp_path)) != readme
+
+
+def test_the_code_is_formatted_and_clean():
+    for words in (["check"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *words, "."]
+        subprocess.run(command, cwd=ROOT, check=True)

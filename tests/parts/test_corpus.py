@@ -1,0 +1,127 @@
+import hashlib
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from lessons import corpus
+from lessons.corpus import is_tiny_shakespeare, load_text
+from lessons.errors import BadInput
+
+import pytest
+
+BODY = b"To be, or not to be: that is the question.\n" * 100
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine in the place of the real one; set `.mode` to make it fail."""
+    hang_up = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests += 1
+            if self.server.mode == "silent":
+                hang_up.wait(10)
+                return
+            body = {"wrong": BODY.upper(), "cut off": BODY[:1000]}.get(self.server.mode, BODY)
+            self.send_response(404 if self.server.mode == "gone" else 200)
+            self.send_header("Content-Length", str(len(BODY)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.mode, server.requests = "good", 0
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setattr(corpus, "URL", f"http://127.0.0.1:{server.server_port}/input.txt")
+    monkeypatch.setattr(corpus, "TINY_SHAKESPEARE_SHA256", hashlib.sha256(BODY).hexdigest())
+    yield server
+    hang_up.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_download_is_kept_and_not_repeated(server, tmp_path, capsys):
+    assert load_text(data_dir=tmp_path / "data") == BODY.decode()
+    assert (tmp_path / "data" / "input.txt").read_bytes() == BODY
+    assert load_text(data_dir=tmp_path / "data") == BODY.decode()
+    assert server.requests == 1 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("mode", ["cut off", "wrong", "gone", "silent"])
+def test_a_broken_download_leaves_nothing_behind_and_a_second_try_works(
+    server, tmp_path, capsys, monkeypatch, mode
+):
+    server.mode = mode
+    if mode == "silent":
+        monkeypatch.setattr(corpus, "TIMEOUT", 0.5)
+    fallback = load_text(data_dir=tmp_path)
+    assert len(fallback) > 100_000 and list(tmp_path.iterdir()) == []
+    assert "losses will not match" in capsys.readouterr().err
+    monkeypatch.setattr(corpus, "TIMEOUT", 10)
+    server.mode = "good"
+    assert load_text(data_dir=tmp_path) == BODY.decode()
+
+
+def test_without_a_network_there_is_still_a_text_and_one_line_says_which(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(corpus, "URL", "http://127.0.0.1:9/input.txt")
+    text = load_text(data_dir=tmp_path)
+    assert len(text) > 100_000 and not is_tiny_shakespeare(text)
+    assert list(tmp_path.iterdir()) == []
+    said = capsys.readouterr().err
+    assert "Python's own language reference" in said and len(said.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_lesson(server, tmp_path, capsys):
+    # A file where the folder should be: even root cannot write there.
+    (tmp_path / "data").write_text("")
+    assert load_text(data_dir=tmp_path / "data") == BODY.decode()
+    assert "kept in memory only" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_read_only_folder_does_not_stop_the_lesson(server, tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    assert load_text(data_dir=tmp_path) == BODY.decode()
+    assert "kept in memory only" in capsys.readouterr().err
+
+
+def test_another_text_in_its_place_is_used_and_said_to_be_another(tmp_path, capsys):
+    (tmp_path / "input.txt").write_text("my own text")
+    assert load_text(data_dir=tmp_path) == "my own text"
+    assert "is not Tiny Shakespeare" in capsys.readouterr().err
+
+
+def test_a_file_of_the_readers_own_is_read(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_bytes("\ufeffgrüße\r\n".encode())
+    assert load_text(path) == "grüße\n"
+
+
+@pytest.mark.parametrize(
+    "content, complaint",
+    [(b"", "is empty"), (b"caf\xe9", r"not UTF-8 text \(byte 3"), (None, "cannot be read")],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, content, complaint):
+    path = tmp_path / "mine.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match=f"mine.txt .*{complaint}|mine.txt {complaint}"):
+        load_text(path)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "kept"
+    corpus.write_whole(path, b"old")
+    monkeypatch.setattr(os, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        corpus.write_whole(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
