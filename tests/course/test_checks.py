@@ -23,7 +23,7 @@ import torch
 import torch.nn as nn
 
 ROOT = Path(__file__).resolve().parents[2]
-TOPICS = [
+TOPICS = [path.stem for path in sorted((Path(__file__).parent / "wrong_answers").glob("[a-z]*.py"))]
     path.stem for path in sorted((ROOT / "tests" / "course" / "wrong_answers").glob("[a-z]*.py"))
 ]
 WRONG = [w for t in TOPICS for w in importlib.import_module(f"wrong_answers.{t}").WRONG]
