@@ -1,7 +1,7 @@
 """Plumbing · what this machine has, what it lacks and what to type: python -m lessons.doctor.
 
-Standard library alone, as Python 3.8 can read it: this runs before anything is installed.
-A row is what, found and verdict: "ok", "note: ..." or "MEND: ..." with what to type.
+Standard library only, in the syntax of Python 3.8: this runs before anything is installed.
+A row says what, what was found, and a verdict: "ok", "note: ..." or "FIX: ..." with what to type.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def how_to_install() -> str:
         return f"{python.relative_to(ROOT)} -m lessons.doctor"
     if os.name == "nt" and not shutil.which("make"):
         return "type the lines for Windows in README.md"
-    return "make -B lab" if python.exists() else "make lab"  # -B: again, though it was finished
+    return "make -B lab" if python.exists() else "make lab"  # -B: even if it is up to date
 
 
 def ask(code: str) -> tuple[bool, str]:
-    """Run `code` in an empty folder: did it work, and the last line that it said."""
+    """Run `code` in an empty folder: did it work, and the last line that it printed."""
     options = {"capture_output": True, "text": True, "errors": "replace", "timeout": TIME_LIMIT}
     with tempfile.TemporaryDirectory() as elsewhere:
         try:  # in a process of its own, because a broken package can crash or never answer
@@ -69,7 +69,7 @@ def python_row(version: tuple[int, int]) -> tuple[str, str, str]:
     """Python's version, and the folder that its packages are in."""
     name, verdict = "{}.{}".format(*version), "ok"
     if version < OLDEST:
-        verdict = f"MEND: Python {name} is too old: install " + "{}.{} or newer".format(*OLDEST)
+        verdict = f"FIX: Python {name} is too old: install " + "{}.{} or newer".format(*OLDEST)
     elif version > NEWEST_TESTED:
         verdict = "note: newer than tested; if pip finds no torch: make PYTHON=python3.13 lab"
     return "Python", f"{name} in {sys.prefix}", verdict
@@ -91,9 +91,9 @@ def package_row(requirement: str, tested: dict[str, str]) -> tuple[str, str, str
     name, _, oldest = requirement.partition(">=")
     version = installed(name)
     if not version:
-        return name, "not installed", f"MEND: {how_to_install()}"
+        return name, "not installed", f"FIX: {how_to_install()}"
     if release(version) < release(oldest):
-        return name, version, f"MEND: {oldest} or newer is needed: {how_to_install()}"
+        return name, version, f"FIX: {oldest} or newer is needed: {how_to_install()}"
     same = release(version) == release(tested[name])
     return name, version, "ok" if same else f"note: tested with {tested[name]}"
 
@@ -111,7 +111,7 @@ def package_rows() -> Iterator[tuple[str, str, str]]:
     extras = project["optional-dependencies"]
     yield from (package_row(line, tested) for line in project["dependencies"] + extras["lab"])
     rows = [package_row(line, tested) for line in extras["test"] if (ROOT / "tests").exists()]
-    lacking = [name for name, _, verdict in rows if verdict.startswith("MEND")]
+    lacking = [name for name, _, verdict in rows if verdict.startswith("FIX")]
     note = f"note: the tests need {', '.join(lacking)}: {how_to_install()}" if lacking else "ok"
     yield "for the tests", f"{len(rows) - len(lacking)} of {len(rows)} packages", note
 
@@ -123,12 +123,12 @@ def text_row() -> tuple[str, str, str]:
     path = corpus.DATA_DIR / "input.txt"
     if not path.exists():
         offline = "offline it is Python's language reference, and losses will not match the table"
-        return "text", "not here yet", f"note: downloaded at the first use; {offline}"
+        return "text", "not here yet", f"note: downloaded on first use; {offline}"
     try:
         if corpus.is_tiny_shakespeare("".join(corpus.read_chunks(path))):
             return "text", "Tiny Shakespeare", "ok"
     except corpus.BadInput as error:
-        return "text", str(error), "MEND: mv data/input.txt data/unusable.txt"
+        return "text", str(error), "FIX: mv data/input.txt data/unusable.txt"
     return "text", "another text", "note: losses will not match the table"
 
 
@@ -149,19 +149,19 @@ def machine_rows() -> Iterator[tuple[str, str, str]]:
     note = "note: close other programs" if 0 < memory < 4 * GIB else "ok"
     yield "memory", f"{memory / GIB:.1f} GiB" if memory else "unknown", note
     free = shutil.disk_usage(ROOT).free
-    # A full disk breaks checkpoints off; on Linux pip's torch brings gigabytes of CUDA along.
+    # A full disk cuts checkpoints short; on Linux pip's torch brings gigabytes of CUDA along.
     full = free < (1 if installed("torch") else 10 if sys.platform == "linux" else 2) * GIB
-    mend = f"MEND: free some, as with {PYTHON} -m pip cache purge"
-    yield "disk", f"{free / GIB:.1f} GiB free", mend if full else "ok"
+    fix = f"FIX: free some space, as with {PYTHON} -m pip cache purge"
+    yield "disk", f"{free / GIB:.1f} GiB free", fix if full else "ok"
 
 
 def gpu_row() -> tuple[str, str, str]:
     """What torch can compute on."""
     if not installed("torch"):
-        return "CUDA or MPS", "unknown until torch is installed", "note: ask again then"
+        return "CUDA or MPS", "unknown until torch is installed", "note: run this again then"
     works, found = ask(LOOK_FOR_GPU)
     if not works:
-        return "CUDA or MPS", found, f"MEND: {PYTHON} -m pip install --force-reinstall torch"
+        return "CUDA or MPS", found, f"FIX: {PYTHON} -m pip install --force-reinstall torch"
     idle = found.startswith("CPU") and shutil.which("nvidia-smi")
     note = "note: a GPU may be here: update its driver, or install a torch with CUDA (pytorch.org)"
     return "CUDA or MPS", found, note if idle else "ok"
@@ -176,22 +176,22 @@ def kernel_row() -> tuple[str, str, str]:
         return "Jupyter kernel", found, "ok" if ours else "note: another copy of the lessons"
     foreign = answer.startswith("lessons or") and sys.prefix not in answer
     remove = f"{PYTHON} -m jupyter_client.kernelspecapp remove python3"
-    return "Jupyter kernel", answer, f"MEND: {remove if foreign else how_to_install()}"
+    return "Jupyter kernel", answer, f"FIX: {remove if foreign else how_to_install()}"
 
 
 def main() -> int:
-    """Print the table; 0 if nothing is to be mended, else 1."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # consoles may lack a letter of a folder
+    """Print the table; return 0 if there is nothing to fix, else 1."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # not every console can print every path
     rows = [python_row(sys.version_info[:2])]
-    if sys.version_info >= OLDEST:  # else the rest would be about a Python to leave behind
+    if sys.version_info >= OLDEST:  # the rest would describe a Python that has to be replaced
         rows += [*package_rows(), text_row(), *machine_rows(), gpu_row(), kernel_row()]
     for row in rows:
         cells = (textwrap.wrap(row[i], WIDTHS[i], break_on_hyphens=False) for i in range(3))
         for line in zip_longest(*cells, fillvalue=""):
             print("{:14}  {:34}  {}".format(*line).rstrip())
-    n_bad = sum(verdict.startswith("MEND") for _, _, verdict in rows)
-    bad = f"{n_bad} to mend: type what stands there, in {ROOT}, and look again."
-    print("\n" + (bad if n_bad else "Nothing to mend: this machine is ready."))
+    n_bad = sum(verdict.startswith("FIX") for _, _, verdict in rows)
+    bad = f"{n_bad} to fix: do what each FIX says, in {ROOT}, and run this again."
+    print("\n" + (bad if n_bad else "Nothing to fix: this machine is ready."))
     return 1 if n_bad else 0
 
 

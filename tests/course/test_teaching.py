@@ -152,7 +152,7 @@ def test_the_commands_exist():
     named = re.search(r"--platform ([\w -]+) --python", command)[1].split()
     assert set(named) <= set(workshop_wheels.PLATFORMS)
     doctor = (ROOT / "lessons" / "doctor.py").read_text("utf-8")
-    assert "Nothing to mend" in command and "Nothing to mend" in doctor and '"MEND: ' in doctor
+    assert "Nothing to fix" in command and "Nothing to fix" in doctor and '"FIX: ' in doctor
 
 
 def test_headings_are_in_order_and_the_tone_is_calm():

@@ -35,7 +35,7 @@ def bare_python(tmp_path_factory):
 
 @pytest.fixture
 def healthy(monkeypatch):
-    """Every look at this machine finds something fine; a test then spoils one."""
+    """Every row is fine; a test then spoils one."""
     for name in ("python_row", "text_row", "gpu_row", "kernel_row"):
         monkeypatch.setattr(doctor, name, lambda *_: ("a thing", "here", "ok"))
     monkeypatch.setattr(doctor, "package_rows", lambda: [("a package", "1.0", "ok")])
@@ -69,7 +69,7 @@ def test_before_anything_is_installed_every_line_is_there_and_says_what_to_type(
     printed = run.stdout.decode("cp1252").splitlines()
     assert run.returncode == 1 and run.stderr == b""
     for name in NEEDED:
-        assert any(re.match(rf"{name} +not installed +MEND: ({COMMAND})", row) for row in printed)
+        assert any(re.match(rf"{name} +not installed +FIX: ({COMMAND})", row) for row in printed)
     assert any(re.match("Python .* ok$", row) for row in printed)
     for start in (
         "for the tests",
@@ -80,18 +80,18 @@ def test_before_anything_is_installed_every_line_is_there_and_says_what_to_type(
         "CUDA or MPS +unknown",
     ):
         assert any(re.match(start, row) for row in printed), start
-    assert any(re.match(r"Jupyter kernel .*MEND: ", row) for row in printed)
-    n_bad = sum("  MEND: " in row for row in printed)
-    assert n_bad > len(NEEDED) and printed[-1].startswith(f"{n_bad} to mend: ")
+    assert any(re.match(r"Jupyter kernel .*FIX: ", row) for row in printed)
+    n_bad = sum("  FIX: " in row for row in printed)
+    assert n_bad > len(NEEDED) and printed[-1].startswith(f"{n_bad} to fix: ")
 
 
-def test_a_python_that_is_too_old_is_told_so_and_nothing_else(monkeypatch, capsys):
+def test_a_python_that_is_too_old_is_the_only_thing_reported(monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(sys, "version_info", (3, 9, 18))
         assert doctor.main() == 1
     words = " ".join(capsys.readouterr().out.split())
-    assert "MEND: Python 3.9 is too old: install 3.11 or newer" in words
-    assert "torch" not in words and "1 to mend" in words
+    assert "FIX: Python 3.9 is too old: install 3.11 or newer" in words
+    assert "torch" not in words and "1 to fix" in words
 
 
 def test_python_3_8_could_read_the_module():
@@ -134,21 +134,21 @@ def test_the_versions_of_python_are_those_of_the_project_and_of_its_ci():
     assert PROJECT["requires-python"] == ">={}.{}".format(*doctor.OLDEST)
     assert tested[-1] == "{}.{}".format(*doctor.NEWEST_TESTED)
     verdicts = [doctor.python_row(version)[2] for version in [(3, 10), (3, 11), (3, 13), (3, 14)]]
-    assert [verdict.split(":")[0] for verdict in verdicts] == ["MEND", "ok", "ok", "note"]
+    assert [verdict.split(":")[0] for verdict in verdicts] == ["FIX", "ok", "ok", "note"]
 
 
 @pytest.mark.parametrize(
     "version, verdict",
     [
-        ("1.13.1", "MEND: 2.4 or newer is needed: make lab"),
-        ("2.3.9", "MEND: 2.4 or newer is needed: make lab"),
+        ("1.13.1", "FIX: 2.4 or newer is needed: make lab"),
+        ("2.3.9", "FIX: 2.4 or newer is needed: make lab"),
         ("2.4", "note: tested with 2.13.0"),
         ("2.13.0+cu128", "ok"),
         ("2.13", "ok"),
         ("3.0.0a0+git", "note: tested with 2.13.0"),
     ],
 )
-def test_a_package_outside_its_range_is_to_be_mended_and_one_inside_is_not(
+def test_a_package_outside_its_range_is_to_be_fixed_and_one_inside_is_not(
     tmp_path, monkeypatch, version, verdict
 ):
     folder = tmp_path / "a_package-1.dist-info"
@@ -158,7 +158,7 @@ def test_a_package_outside_its_range_is_to_be_mended_and_one_inside_is_not(
     monkeypatch.setattr(doctor, "how_to_install", lambda: "make lab")
     row = doctor.package_row("a-package>=2.4", {"a-package": "2.13.0"})
     assert row == ("a-package", version, verdict)
-    assert doctor.package_row("no-package>=1", {})[1:] == ("not installed", "MEND: make lab")
+    assert doctor.package_row("no-package>=1", {})[1:] == ("not installed", "FIX: make lab")
 
 
 def test_versions_are_compared_as_installers_do():
@@ -179,7 +179,7 @@ def test_every_package_has_a_row_and_those_of_the_tests_share_one(monkeypatch):
     )
     without_packages(monkeypatch, "nbval", "pyyaml", "einops")
     *needed, for_tests = doctor.package_rows()
-    assert [row[0] for row in needed if row[2].startswith("MEND")] == ["einops"]
+    assert [row[0] for row in needed if row[2].startswith("FIX")] == ["einops"]
     assert for_tests[1] == f"{len(FOR_TESTS) - 2} of {len(FOR_TESTS)} packages"
     assert for_tests[2].startswith("note: the tests need nbval, pyyaml: ")
 
@@ -198,8 +198,8 @@ def test_without_the_repository_one_line_says_that_versions_were_not_compared(
         (None, "not here yet", "note: downloaded"),
         (b"To be", "Tiny Shakespeare", "ok"),
         (b"Not to be", "another text", "note: losses will not match"),
-        (b"", "is empty", "MEND: mv data"),
-        (b"caf\xe9", "not UTF-8", "MEND: mv data"),
+        (b"", "is empty", "FIX: mv data"),
+        (b"caf\xe9", "not UTF-8", "FIX: mv data"),
     ],
 )
 def test_the_text_is_looked_at_as_the_lessons_read_it(
@@ -224,7 +224,7 @@ def test_without_requests_there_is_still_a_text_and_one_line_says_why(
 
 
 @pytest.mark.parametrize(
-    "gib, torch, verdict", [(0.5, "2.13.0", "MEND"), (2, "2.13.0", "ok"), (2, "", "MEND")]
+    "gib, torch, verdict", [(0.5, "2.13.0", "FIX"), (2, "2.13.0", "ok"), (2, "", "FIX")]
 )
 def test_a_full_disk_is_to_be_cleared_first(monkeypatch, gib, torch, verdict):
     monkeypatch.setattr(sys, "platform", "linux")
@@ -241,7 +241,7 @@ def test_the_cores_are_those_that_this_process_may_use(monkeypatch, n, verdict):
     assert next(doctor.machine_rows()) == ("cores", str(n), verdict)
 
 
-def test_memory_is_the_same_with_and_without_psutil_and_little_of_it_is_remarked(monkeypatch):
+def test_memory_is_the_same_with_and_without_psutil_and_too_little_of_it_gets_a_note(monkeypatch):
     import psutil
 
     _, with_psutil, _ = doctor.machine_rows()
@@ -271,8 +271,8 @@ class backends:
         (FAKE_TORCH.format(cuda=False, mps=True), False, "MPS: ", "ok"),
         (FAKE_TORCH.format(cuda=False, mps=False), False, "CPU only: lessons 1 to 8", "ok"),
         (FAKE_TORCH.format(cuda=False, mps=False), True, "CPU only", "note: .*driver"),
-        ("raise OSError('libcudart')", False, "OSError: libcudart", "MEND: .*-m pip install"),
-        ("import os; os.abort()", False, "", "MEND: .*-m pip install"),
+        ("raise OSError('libcudart')", False, "OSError: libcudart", "FIX: .*-m pip install"),
+        ("import os; os.abort()", False, "", "FIX: .*-m pip install"),
     ],
 )
 def test_the_gpu_row_says_what_torch_says_even_if_torch_crashes(
@@ -287,7 +287,7 @@ def test_the_gpu_row_says_what_torch_says_even_if_torch_crashes(
     assert doctor.gpu_row()[1] == "unknown until torch is installed"
 
 
-def test_a_process_that_never_answers_is_given_up(monkeypatch):
+def test_a_process_that_never_answers_is_given_up_on(monkeypatch):
     monkeypatch.setattr(doctor, "TIME_LIMIT", 0.2)
     assert doctor.ask("import time; time.sleep(60)") == (False, "no answer in 0.2 seconds")
 
@@ -298,7 +298,7 @@ def test_a_kernel_that_imports_these_lessons_is_fine(kernel, monkeypatch):
     assert doctor.kernel_row()[2] == "ok"
 
 
-def test_a_kernel_that_imports_other_lessons_is_remarked(kernel, monkeypatch, tmp_path):
+def test_a_kernel_that_imports_other_lessons_gets_a_note(kernel, monkeypatch, tmp_path):
     kernel(sys.executable)
     (tmp_path / "lessons").mkdir()
     (tmp_path / "lessons" / "__init__.py").touch()
@@ -314,13 +314,13 @@ def test_a_kernel_of_another_python_that_cannot_run_the_notebooks_is_to_be_remov
     kernel(bare_python)
     _, found, verdict = doctor.kernel_row()
     assert "cannot be imported by" in found
-    assert re.match(r"MEND: .* -m jupyter_client.kernelspecapp remove python3", verdict)
+    assert re.match(r"FIX: .* -m jupyter_client.kernelspecapp remove python3", verdict)
 
 
 def test_a_kernel_of_this_python_that_cannot_import_lessons_is_to_be_installed(kernel, monkeypatch):
     kernel(sys.executable, "-S")  # which leaves the installed packages out
     monkeypatch.setattr(doctor, "how_to_install", lambda: "make -B lab")
-    assert doctor.kernel_row()[2] == "MEND: make -B lab"
+    assert doctor.kernel_row()[2] == "FIX: make -B lab"
 
 
 @pytest.mark.parametrize(
@@ -350,19 +350,19 @@ def test_what_to_type_depends_on_where_python_is(
     assert re.search(COMMAND, typed)
 
 
-@pytest.mark.parametrize("verdict, status", [("ok", 0), ("note: x", 0), ("MEND: make lab", 1)])
-def test_the_exit_status_is_1_only_where_something_is_to_be_mended(
+@pytest.mark.parametrize("verdict, status", [("ok", 0), ("note: x", 0), ("FIX: make lab", 1)])
+def test_the_exit_status_is_1_only_where_something_is_to_be_fixed(
     healthy, monkeypatch, capsys, verdict, status
 ):
     monkeypatch.setattr(doctor, "text_row", lambda: ("text", "found", verdict))
     assert doctor.main() == status
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("1 to mend: " if status else "Nothing to mend")
+    assert last.startswith("1 to fix: " if status else "Nothing to fix")
 
 
 @pytest.fixture
 def ill(tmp_path, monkeypatch):
-    """A machine on which everything is wrong that can be."""
+    """A machine on which everything that can be wrong is wrong."""
     monkeypatch.setattr(doctor, "installed", lambda name: "0.0.1")
     monkeypatch.setattr(doctor, "ask", lambda code: (False, "An error of many words. " * 5))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
@@ -370,12 +370,12 @@ def ill(tmp_path, monkeypatch):
     (tmp_path / "input.txt").touch()
 
 
-def test_every_mend_says_what_to_type(ill):
+def test_every_fix_says_what_to_type(ill):
     rows = [*doctor.package_rows(), doctor.text_row(), *doctor.machine_rows()]
     rows += [doctor.gpu_row(), doctor.kernel_row()]
-    mends = [verdict for _, _, verdict in rows if verdict.startswith("MEND: ")]
-    assert len(mends) == len(NEEDED) + 4
-    assert all(re.search(COMMAND, mend) for mend in mends)
+    fixes = [verdict for _, _, verdict in rows if verdict.startswith("FIX: ")]
+    assert len(fixes) == len(NEEDED) + 4
+    assert all(re.search(COMMAND, fix) for fix in fixes)
 
 
 def test_the_table_is_aligned_and_at_most_100_wide(ill, capsys):
@@ -383,5 +383,5 @@ def test_the_table_is_aligned_and_at_most_100_wide(ill, capsys):
     *table, _, summary = capsys.readouterr().out.splitlines()
     assert max(map(len, table)) <= 100 and len(table) > len(NEEDED) + 10
     verdicts = [line[52:] for line in table if line[:14].strip()]
-    assert all(re.match("ok$|note: |MEND: ", verdict) for verdict in verdicts)
-    assert summary.startswith(f"{len(NEEDED) + 4} to mend: ")
+    assert all(re.match("ok$|note: |FIX: ", verdict) for verdict in verdicts)
+    assert summary.startswith(f"{len(NEEDED) + 4} to fix: ")
