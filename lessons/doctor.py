@@ -1,7 +1,7 @@
 """Plumbing · what this machine has, what it lacks and what to type: python -m lessons.doctor.
 
 Standard library only, in the syntax of Python 3.8: this runs before anything is installed.
-A row says what, what was found, and a verdict: "ok", "note: ..." or "FIX: ..." with what to type.
+A row has a name, what was found and a verdict: "ok", "note: ..." or "FIX: ..." with what to type.
 """
 
 from __future__ import annotations

@@ -26,13 +26,13 @@ def one_query(answer):
                                for key in keys])  # fmt: skip
         weights = scores.exp() / scores.exp().sum()
         expect(got[0], weights, f"{case}, the weights", {
-            "these are the scores: softmax makes weights of them.": scores,
-            "the scores are divided by their sum: e to their power comes first.":
+            "these are the scores: softmax turns them into weights.": scores,
+            "the scores are divided by their sum: take e to the power of each first.":
                 scores / scores.sum(),
-            "e to the power of the scores, and not divided by the sum.": scores.exp(),
+            "these are e to the power of the scores: divide them by their sum.": scores.exp(),
             "the scores are scaled by 1/√hs: here they should not be.":
                 (scores / len(query) ** 0.5).softmax(dim=0),
-            "all weight goes to the largest score: softmax gives each its share.":
+            "all the weight goes to the largest score: softmax gives each a share.":
                 (scores == scores.max()).double(),
             "the values took the place of the keys.":
                 lambda: (values * query.sum()).softmax(dim=0),
@@ -41,7 +41,7 @@ def one_query(answer):
         expect(got[1], output, f"{case}, the output", {
             "the values are added without their weights.": values.sum(),
             "these are the values, each with its weight, but not added up.": weights * values,
-            "the scores were summed with the values, and not the weights.": scores @ values,
+            "the values are multiplied by the scores, and not by the weights.": scores @ values,
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(3)
@@ -97,7 +97,7 @@ def head_by_loops(answer):
             "only one term is left of the sum over s: add them up.":
                 lambda: _loops(head, x, kept="last"),
             "the value is that of position t itself: each s hands over its own.": head.value(x),
-            "query and key are exchanged: position t *asks*.":
+            "query and key are swapped: position t *asks*.":
                 lambda: _loops(head, x, ask="key", answer="query"),
             "the softmax is missing: the scores themselves are the weights.":
                 lambda: _loops(head, x, soft=False),
@@ -119,5 +119,5 @@ def scale_experiment(answer, vocab_size):
     if hurt < 0:
         raise Mistake(
             f"At factor 8 the head with its scale ends {-hurt:.3f} higher than the one without: "
-            "is the column `scaled` the wrong way round? `Head` divides by itself."
+            "is the column `scaled` the wrong way round? `Head` is the one that divides by √hs."
         )

@@ -33,14 +33,14 @@ def band_weights(answer):
         one_line = torch.ones(T, T).tril(-1).triu(-1)
         expect(got, right, case, {
             "each row should sum to 1: divide it by its sum.": both,
-            "the first row has nobody before it, and should sum to 1 all the same: divide each "
-            "row by its own sum, and not by 2.": both / 2,
-            "each column sums to 1, and each row should: divide by the sum along dim=1.":
+            "the first row has nobody before it, and should still sum to 1: divide each row by "
+            "its own sum, and not by 2.": both / 2,
+            "each column sums to 1, but each row should: divide by the sum along dim=1.":
                 both / both.sum(dim=0, keepdim=True),
             "each column is divided by a row's sum: `keepdim=True` keeps the sums a column.":
                 both / both.sum(dim=1),
-            "each looks at the one before alone, and not at itself.": one_line,
-            "this is the mean of *all* earlier positions: cut the triangle down to two lines.":
+            "each position looks only at the one before, and not at itself.": one_line,
+            "this is the mean of *all* earlier positions: cut the triangle down to two diagonals.":
                 both.new_ones(T, T).tril() / torch.arange(1, T + 1)[:, None],
         })  # fmt: skip
 
@@ -57,12 +57,12 @@ def average_by_cumsum(answer):
         leak(lambda value: call(answer, value, case=case), x, case, "the sum runs past t.")
         steps = torch.arange(1, T + 1)
         expect(got, average_by_loops(x), case, {
-            "the sums are not divided: position t has t + 1 positions in it.": x.cumsum(1),
-            "all sums are divided by T: position t has only t + 1 positions in it.":
+            "the sums are not divided: the one at position t has t + 1 terms.": x.cumsum(1),
+            "all sums are divided by T: the one at position t has only t + 1 terms.":
                 x.cumsum(1) / T,
             "the divisor runs along the channels: give it the shape (T, 1).":
                 lambda: x.cumsum(1) / steps,
-            "position t is divided by t, and it has t + 1 positions in it: count from 1.":
+            "the sum at position t is divided by t, but it has t + 1 terms: count from 1.":
                 x.cumsum(1) / (steps - 1)[:, None],
             "the sum runs over the channels: time is dim=1.": x.cumsum(2) / steps[:, None],
             "the sum runs over the batch: time is dim=1.": x.cumsum(0) / steps[:, None],
@@ -84,19 +84,19 @@ def context_experiment(answer, train_data, val_data, vocab_size):
     fair(rows, "val_loss", vocab_size, "block_size")
     told_apart(rows.loc[[(1, 8), (2, 8)]], "val_loss", "tables")
     if (rows.first_loss - math.log(vocab_size)).abs().max() > 0.02:
-        raise Mistake("A table of zeros begins at ln V exactly: set the second one to zero too.")
+        raise Mistake("A table of zeros begins at exactly ln V: set the second one to zero too.")
     alone, eight = rows.val_loss[1, 1], rows.val_loss[1, 8]
     if eight > alone:
         raise Mistake("More context makes it worse: are the shares learned, with `learn=True`?")
     bigram = full_loss(bigram_by_counting(train_data, vocab_size), val_data, 8)
     if abs(alone - bigram) > 0.05:
         raise Mistake(
-            f"With block_size 1 only the newest character has a vote, which is the bigram: by "
-            f"counting {bigram:.3f}, and your row has {alone:.3f}. Is it the loss on `val_data`, "
-            "after all 3,000 steps, with the same block_size in the model and in `train`?"
+            f"With block_size 1 only the newest character has a vote, which is the bigram: "
+            f"counting gives {bigram:.3f}, and your row has {alone:.3f}. Is it the loss on "
+            "`val_data`, after all 3,000 steps, with one block_size in the model and in `train`?"
         )
     if eight - rows.val_loss[2, 8] < (alone - eight) / 2:
         raise Mistake(
-            "The second table brings next to nothing: are its logits *added*, after the average, "
+            "The second table hardly helps: are its logits *added*, after the average, "
             "and does it look at `idx` itself?"
         )

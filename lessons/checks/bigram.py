@@ -40,15 +40,15 @@ def _look_at_pairs(got, probs, tokenizer, ch, k, case) -> None:
     if all(isinstance(value, str) for value in values):
         raise Mistake(f"For {case}: a pair is (character, probability), in this order.")
     if not all(isinstance(c, str) for c in chars):
-        raise Mistake(f"For {case}: {chars[0]!r} is no character: `tokenizer.itos` of an id is.")
+        raise Mistake(f"For {case}: {chars[0]!r} is not a character: use `tokenizer.itos`.")
     if len(chars) != k:
         raise Mistake(f"For {case}: there are {len(chars)} pairs, and k is {k}.")
     row, column = probs[tokenizer.stoi[ch]], probs[:, tokenizer.stoi[ch]]
     orders = {
         "": row.argsort(descending=True),
-        "this is column and not row: what comes *before* it.": column.argsort(descending=True),
+        "this is the column, not the row: what comes *before* it.": column.argsort(descending=True),
         "these are the least likely ones: sort the other way round.": row.argsort(),
-        "these are the first ones of the row: sort it by probability.": torch.arange(len(row)),
+        "these are the first entries of the row: sort it by probability.": torch.arange(len(row)),
     }
     for sentence, order in orders.items():
         if "".join(chars) == tokenizer.decode(order[:k].tolist()):
@@ -61,7 +61,7 @@ def _look_at_pairs(got, probs, tokenizer, ch, k, case) -> None:
     right = row[orders[""][:k]]
     expect(torch.tensor(values), right, case, {
         "these are logarithms of the probabilities.": right.log(),
-        "these are percents, a probability is at most 1.": 100 * right,
+        "these are percentages: a probability is at most 1.": 100 * right,
         "the probabilities are those of the column, the characters those of the row.":
             column[orders[""][:k]],
     })  # fmt: skip
@@ -90,12 +90,12 @@ def perplexity(answer):
         whole = surprises[: len(surprises) // 8 * 8]
         same = -log_probs[data, data]
         expect(got, math.exp(loss), case, {
-            "that is the loss itself: perplexity is e to its power.": loss,
-            "2 to the power of the loss: a loss in nats belongs to e.": 2**loss,
+            "that is the loss itself: perplexity is e to the power of it.": loss,
+            "2 to the power of the loss: with a loss in nats the base is e.": 2**loss,
             "e to the power of minus the loss is a probability.": math.exp(-loss),
             "the targets are the inputs themselves, not shifted: a character's target is the next "
             "one.": same.mean().exp(),
-            "the mean of 1/p: take the mean of the losses first, then e to its power.":
+            "the mean of 1/p: take the mean of the losses first, then e to the power of it.":
                 sum(map(math.exp, surprises)) / len(surprises),
             "the last tokens are left out: `full_loss` has a way to count them too.":
                 lambda: math.exp(sum(whole) / len(whole)),
@@ -126,14 +126,14 @@ def smoothing_experiment(answer, train_data, val_data, vocab_size):
 
     right = table()
     expect(got, right, "the six losses", {
-        "the two columns are exchanged.": right.flip(1),
-        "the validation column has counts of its own split: count in the training part only, or "
-        "it is no test.": lambda: table(learn="tv"),
+        "the two columns are swapped.": right.flip(1),
+        "the validation column has counts of its own split: count the training split only, or it "
+        "is no test.": lambda: table(learn="tv"),
         "you divide by the number of all triples: what follows *a given pair* must sum to 1, so "
         "divide each row by its own sum.": lambda: table(_joint),
-        "the smoothing is added above the line, and not below: divide by the sum of the smoothed "
-        "row.": lambda: table(_unbalanced),
-        "these are losses of a bigram: look at two characters before the next.":
+        "the smoothing is added to the numerator alone: divide by the sum of the smoothed row.":
+            lambda: table(_unbalanced),
+        "these are the losses of a bigram: look at the two characters before the next.":
             lambda: table(_bigram),
         "these are in bits: take the natural logarithm.": right / math.log(2),
         "these are perplexities: leave out the last step, e to the power of the loss.":

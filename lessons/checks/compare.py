@@ -25,16 +25,18 @@ def call(answer: Callable, *inputs, case: str):
             raise Unwritten from None
         story = f"For {case}: {story_of(error, answer)}."
         if "must match the size of tensor" in str(error):  # PyTorch's words
-            story += " Is something that was made for another T not cropped, as with `[:T, :T]`?"
+            story += " Does something made for another T need cropping, as with `[:T, :T]`?"
         raise Mistake(story, known=False, of_size=True) from None
     for given, left in zip(inputs, copies, strict=True):
         if not _unchanged(given, left):
             raise Mistake(
-                f"For {case}: it returned with its input changed: work on a copy, and leave a "
-                "model in the mode in which you found it."
+                f"For {case}: it changed its input: work on a copy, and leave a model in the "
+                "mode in which you found it."
             )
     if result is None:
-        raise Mistake(f"For {case}: it returned None: is there a `return` on every way through it?")
+        raise Mistake(
+            f"For {case}: it returned None: does every path through it end in a `return`?"
+        )
     return result
 
 
@@ -58,7 +60,7 @@ def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> No
                 raise
             size = "is a size written as a number, or taken from the wrong axis? "
             guess = size if mistake.of_size else ""
-            raise Mistake(f"Right for {before}, and not for the next. {guess}{mistake}") from None
+            raise Mistake(f"Right for {before}, but not for the next. {guess}{mistake}") from None
         before = case
 
 

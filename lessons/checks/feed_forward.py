@@ -23,7 +23,7 @@ def relu_unit(answer):
     weights, bias = (as_tensor(value, "no input") for value in got)
     if weights.shape != (3,) or bias.numel() != 1:
         n = f"{weights.numel()} and {bias.numel()}"
-        raise Mistake(f"Three weights and one bias are wanted, and there are {n} numbers.")
+        raise Mistake(f"Three weights and one bias are needed, and there are {n} numbers.")
     # In the order of how many inputs are on: the first that fails is the plainest.
     for x in sorted(itertools.product((0, 1), repeat=3), key=sum):
         value = F.relu(weights @ torch.tensor(x, dtype=torch.double) + bias).item()
@@ -36,7 +36,7 @@ def relu_unit(answer):
             raise Mistake(f"{said}, and it should be exactly 1.")
         if x[1] == 1:
             raise Mistake(f"{said}, and it should be off: b must pull it down to 0 or below.")
-        raise Mistake(f"{said}, and it should be off: one of a and c alone must not be enough.")
+        raise Mistake(f"{said}, and it should be off: a or c alone must not be enough.")
 
 
 @check
@@ -49,11 +49,13 @@ def GatedFeedForward(answer):  # the name of the class that it checks
         x = torch.randn(shape, generator=torch.Generator().manual_seed(C))
         missing = [name for name in ("gate", "up", "down") if not hasattr(layer, name)]
         if missing:
-            raise Mistake(f"The class has no `self.{missing[0]}`: name the layers as it says.")
+            raise Mistake(
+                f"The class has no `self.{missing[0]}`: name the layers as the docstring does."
+            )
         got = call(layer, x, case=case)
         g, u = layer.gate(x), layer.up(x)
         expect(got, layer.down(F.relu(g) * u), case, {
-            "the ReLU bends the wrong branch: `gate` has it, `up` has none.":
+            "the ReLU bends the wrong branch: it belongs to `gate`, not to `up`.":
                 lambda: layer.down(g * F.relu(u)),
             "the ReLU comes after the product: only `gate` goes through it.":
                 lambda: layer.down(F.relu(g * u)),
@@ -86,17 +88,17 @@ def rate_experiment(answer, vocab_size):
     rows = rows_of(answer, settings, ["first_loss", "val_loss", "dead_units"])
     for n, dead in enumerate(rows.dead_units):
         if dead != int(dead):
-            raise Mistake(f"`dead_units` is {dead} for {label(rows, n)}: count units, no shares.")
+            raise Mistake(f"`dead_units` is {dead} for {label(rows, n)}: count units, not shares.")
         if not 0 <= dead <= 128:
             raise Mistake(f"`dead_units` is {dead:g} for {label(rows, n)}: there are 128 units.")
     fair(rows, "val_loss", vocab_size, "learning_rate", "activation")
     if rows.dead_units["ReLU", 0.1] <= rows.dead_units["LeakyReLU", 0.1]:
         raise Mistake(
-            "At the rate 0.1 no more units die with ReLU than with LeakyReLU: are the names "
-            "exchanged, or were the units counted before the training?"
+            "At learning rate 0.1 no more units die with ReLU than with LeakyReLU: are the names "
+            "swapped, or were the units counted before the training?"
         )
     if rows.dead_units["ReLU", 0.003] > rows.dead_units["ReLU", 0.1]:
         raise Mistake(
-            "More units die at the rate 0.003 than at 0.1: a dead unit is one that is on at *none* "
-            "of the tokens, `share_on(...) == 0`."
+            "More units die at learning rate 0.003 than at 0.1: a dead unit is one that is on at "
+            "*none* of the tokens, `share_on(...) == 0`."
         )

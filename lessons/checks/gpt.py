@@ -19,7 +19,7 @@ def gpt2_parameters(answer):
             "V x C too many: the lm_head is tied to the token embedding.": right + V * C,
             "the positions' T x C are missing.": right - T * C,
             "the tokens' V x C are missing.": right - V * C,
-            "2C too few: one more norm stands at the end.": right - 2 * C,
+            "2C too few: there is one more norm at the end.": right - 2 * C,
             "the two norms of each block, 4C, are missing.": right - 4 * C * n_layer,
             "the biases of the linear layers, 9C a block, are missing.": right - 9 * C * n_layer,
             "the biases of query, key and value, 3C a block, are missing.":
@@ -53,11 +53,11 @@ def weight_after(answer):
                 weight * (1 - rate) ** steps,
             "that is what is gone, not what is left.": weight - left,
             "the weight at the start is taken as 1.": left / weight,
-            "a step adds: the factor is 1 minus rate times decay.":
+            "the steps make it larger: the factor is 1 minus rate times decay.":
                 weight * (1 + rate * decay) ** steps,
             "that is the limit of many tiny steps: here each step is a factor of 1 minus rate "
             "times decay.": weight * math.exp(-steps * rate * decay),
-            "a step early: one factor for each step.":
+            "one step too few: there is a factor for each step.":
                 weight * (1 - rate * decay) ** (steps - 1),
         })  # fmt: skip
 
@@ -90,6 +90,6 @@ def rescue_experiment(answer):
     told_apart(rows, "last_loss", "n_chars")
     if rows.best_loss[0, 0.1, 30_000] > rows.best_loss[0, 0.1, 3_000]:
         raise Mistake(
-            "Ten times the text ends worse than the little one: are the two exchanged, or are "
-            "these losses those of training?"
+            "Ten times as much text ends with a higher loss: are the two swapped, or are these "
+            "training losses?"
         )

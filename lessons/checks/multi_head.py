@@ -26,7 +26,7 @@ def head_sizes(answer):
         if not isinstance(got, tuple | list) or len(got) != 3:
             raise Mistake(f"For {case}: return three things, (hs, number of weights, channels).")
         expect(got[0], hs, f"{case}, the head size", {
-            "that is the number of heads: the channels are shared by them.": nh,
+            "that is the number of heads: the channels are divided among them.": nh,
         })  # fmt: skip
         expect(got[1], 3 * C * C, f"{case}, the number of weights", {
             "that is one of the three matrices.": C * C,
@@ -85,14 +85,14 @@ def attention_without_einops(answer):
             "(B, T, nh, hs) first, then transpose.": lambda: _viewed(module, x),
             "view straight to (B, nh, T, hs), and straight back, mixes up positions and channels: "
             "transpose both times.": lambda: _viewed(module, x, back=False),
-            "the mask hides position t from itself too, and leaves the first row nothing: NaN.":
+            "the mask hides position t from itself too, and leaves nothing in the first row: NaN.":
                 lambda: _by_hand(module, x, first_hidden=0),
             "missing 1/√hs: the scores are not scaled.": lambda: _by_hand(module, x, scale=1),
             "the scores are divided by √C: a query of a head has hs entries.":
                 lambda: _by_hand(module, x, scale=C**0.5),
-            "each column of weights sums to 1, each row should: softmax over the wrong "
+            "each column of weights sums to 1, but each row should: softmax over the wrong "
             "dimension.": lambda: _by_hand(module, x, dim=-2),
-            "the heads are cut as (hs nh): a head's channels stand side by side, (nh hs).":
+            "the heads are cut as (hs nh): a head's channels are side by side, (nh hs).":
                 lambda: _by_hand(module, x, "b t (hs nh) -> b nh t hs"),
             "on the way back the heads are not side by side: transpose to (B, T, nh, hs) before "
             "the reshape.": lambda: _by_hand(module, x, join="b nh t hs -> b (nh t hs)")
@@ -143,8 +143,8 @@ def silencing_experiment(answer, model, data):
     expect(got, losses(), "the losses on `some_val`", {
         "each row adds one more silenced head to those before it: put the weights back first.":
             lambda: losses(keep=True),
-        "the query's rows are zero, which makes a head average and not fall silent: take those "
-        "of `value`.": lambda: losses("query"),
+        "the query's rows are zero, which makes a head average instead of silencing it: take "
+        "those of `value`.": lambda: losses("query"),
         "the columns of `value` are zero: they are what comes in, the rows are what goes out.":
             lambda: losses(rows=False),
     }, atol=6e-4)  # fmt: skip

@@ -77,7 +77,7 @@ def RMSNorm(answer):  # the name of the class that it checks
         got = call(layer, x, case=case)
         expect(got, x * mean_square(x) ** -0.5, case, {
             "the mean is subtracted: that is layer norm.": centred * mean_square(centred) ** -0.5,
-            "it is divided by the standard deviation, from which the mean is gone: take the mean "
+            "it is divided by the standard deviation, which leaves out the mean: take the mean "
             "of x² itself.": x * mean_square(centred) ** -0.5,
             "it is divided by the standard deviation, and with n - 1: take the mean of x² itself.":
                 lambda: x * (x.var(dim=-1, keepdim=True) + 1e-5) ** -0.5,
@@ -118,11 +118,11 @@ def warmup_experiment(answer, vocab_size):
     told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
     if rows.last_loss["post", 100] > rows.last_loss["post", 0] - 0.1:
         raise Mistake(
-            "The warm-up changes next to nothing: set the rate of *this* run's optimizer in every "
-            "step, before `optimizer.step()`."
+            "The warm-up changes next to nothing: set the learning rate of *this* run's optimizer "
+            "in every step, before `optimizer.step()`."
         )
     if rows.last_loss["pre", 0] > rows.last_loss["post", 0]:
         raise Mistake(
-            "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this rate: "
-            "are the names exchanged? Post-norm is `ln(x + f(x))`."
+            "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this "
+            "learning rate: are the names swapped? Post-norm is `ln(x + f(x))`."
         )

@@ -66,19 +66,19 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
     keep = 1 - drop
     first, *others = (call(block, x, case=case).detach() for _ in range(20))
     if not all(close(first, other) for other in others):
-        raise Mistake("In `eval()` two calls differ: nothing may be left out when it is used.")
+        raise Mistake("In `eval()` two calls differ: nothing may be left out in use.")
     expect(first, outcome(keep, keep), "a block in use", {
         "both additions are kept whole. In use each is multiplied by 1 - drop, and in training "
-        "nothing is enlarged.": outcome(1, 1),
-        "the additions are multiplied by drop, and they are kept in 1 - drop of the cases.":
+        "nothing is scaled up.": outcome(1, 1),
+        "the additions are multiplied by drop, and they are kept with probability 1 - drop.":
             outcome(drop, drop),
-        "the skip is made smaller too: only what is added.": outcome(keep, keep, keep),
+        "the skip is scaled down too: scale only what is added.": outcome(keep, keep, keep),
         "the skip is missing.": outcome(keep, keep, 0),
         "only the first of the two additions is multiplied by 1 - drop.": outcome(keep, 1),
         "only the second of the two additions is multiplied by 1 - drop.": outcome(1, keep),
-        "the second addition is computed from x, and not from what the first one made of it.":
+        "the second addition is computed from x, and not from the result of the first.":
             outcome(keep, keep, first=True),
-        "0.9 is written into the code: it is 1 - drop.": outcome(0.9, 0.9),
+        "0.9 is written into the code: it should be 1 - drop.": outcome(0.9, 0.9),
     })  # fmt: skip
     block.train()
     whole = {(a, m): outcome(a, m) for a in (0, 1) for m in (0, 1)}
@@ -88,14 +88,14 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
         found = [key for key, value in whole.items() if close(out, value)]
         if not found:
             raise Mistake(_reason(out, {
-                "the additions are made smaller: they are whole, or left out.":
+                "the additions are scaled down: each is whole, or left out.":
                     [outcome(keep, keep)],
                 "the skip is left out with the addition: x itself always stays.":
                     [torch.zeros_like(x), ResidualBlock.compute(block, 0 * x).detach()],
             }))  # fmt: skip
         kept.append(found[0])
     if all(attn == mlp for attn, mlp in kept):
-        raise Mistake("In training both are left out or none: throw the dice for each of the two.")
+        raise Mistake("In training both are left out or neither: draw a random number for each.")
     for name, n in (("attention", 0), ("the feed-forward layer", 1)):
         share = sum(which[n] for which in kept) / len(kept)
         # Two hundred throws: five standard deviations are 0.15.

@@ -23,13 +23,15 @@ def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd
     for name in (*settings, *measured):
         if list(table.columns).count(name) != 1:
             n = list(table.columns).count(name)
-            raise Mistake(f"The table has {n} columns `{name}`: {', '.join(map(str, table))}.")
+            raise Mistake(
+                f"The table has {n} columns named `{name}`: it has {', '.join(map(str, table))}."
+            )
     places = [_place(table, settings, row) for row in zip(*settings.values(), strict=True)]
     numbers = table.iloc[places][measured].apply(lambda column: column.map(_number))
     index = [pd.Index(values, name=name) for name, values in settings.items()]
     numbers.index = index[0] if len(index) == 1 else pd.MultiIndex.from_arrays(index)
     if numbers.isna().any(axis=None):
-        raise Mistake("Some entry of the table is NaN or no number: look at that run.")
+        raise Mistake("An entry of the table is NaN or not a number: look at that run.")
     return numbers
 
 
@@ -90,9 +92,9 @@ def fresh(rows: pd.DataFrame, vocab_size: int) -> None:
     for n, loss in enumerate(rows.first_loss):
         if loss < nats - 0.3:
             raise Mistake(
-                f"The run with {label(rows, n)} begins at {loss:.2f}, and a model that knows "
-                f"nothing at ln V = {nats:.2f} or above: it goes on with a trained model. Build "
-                "a new one, with the same seed, for every row."
+                f"The run with {label(rows, n)} begins at {loss:.2f}, but a model that knows "
+                f"nothing begins at ln V = {nats:.2f} or above: this one was already trained. "
+                "Build a new one, with the same seed, for every row."
             )
 
 
@@ -103,13 +105,13 @@ def in_nats(rows: pd.DataFrame, column: str, vocab_size: int) -> None:
         run = f"The run with {label(rows, n)} has the `{column}` {loss:.2f}"
         if loss > nothing:
             raise Mistake(
-                f"{run}, above ln V = {nothing:.2f}, the loss of one who knows nothing: is it a "
-                "perplexity, or were the gradients not cleared in every step?"
+                f"{run}, above ln V = {nothing:.2f}, the loss of a model that knows nothing: is it "
+                "a perplexity, or were the gradients not cleared in every step?"
             )
         if loss < 1:  # rung 8, at its best on a GPU, is above 1.4
             raise Mistake(
                 f"{run}, and no model of this course comes near that: does it see the future, or "
-                "is it measured on the inputs as targets?"
+                "is it measured with the inputs as targets?"
             )
 
 
@@ -122,7 +124,7 @@ def told_apart(rows: pd.DataFrame, column: str, setting: str) -> None:
         twins = group[group[column].duplicated(keep=False)]
         if len(twins):
             if (rows[column].round(2) == rows[column]).all():
-                raise Mistake(f"Two rows have the same `{column}`: give it unrounded.")
+                raise Mistake(f"Two rows have the same `{column}`: leave it unrounded.")
             a, b = twins[setting].iloc[:2]
             raise Mistake(
                 f"`{setting}` {a} and {b} have the same `{column}` to the last digit: the "

@@ -98,7 +98,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
         except TimeUp as late:
             return Verdict(name, False, str(late))
         except Exception as error:  # an answer of a form that nobody thought of
-            odd = f"The check can make nothing of this answer ({type(error).__name__}: {error}): "
+            odd = f"The check cannot read this answer ({type(error).__name__}: {error}): "
             return Verdict(name, False, odd + "compare its form with the docstring's example.")
         return Verdict(name, True, "Right in every case.")
 
@@ -133,7 +133,7 @@ def attempt(experiment: Callable) -> object:
     except Exception as error:
         if is_stub(error, experiment):
             return None
-        again = f" `{experiment.__name__}()` alone shows the way there."
+        again = f" `{experiment.__name__}()` by itself shows the whole traceback."
         return Failed(f"In the experiment {story_of(error, experiment)}.{again}")
     if result is None:
         return Failed("It returns nothing: end it with `return` and a table.")
@@ -154,7 +154,7 @@ def story_of(error: BaseException, answer: Callable) -> str:
     if own:
         line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
         where = f" at `{line}`"
-    said = " ".join(str(error).split()) or "without a word"
+    said = " ".join(str(error).split()) or "no message"
     return f"your code raised {type(error).__name__}{where}: {said[:200].rstrip('.')}"
 
 

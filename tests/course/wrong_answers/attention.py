@@ -55,14 +55,14 @@ RIGHT = table()
 WRONG = [
     Wrong("one_query", {
         "these are the scores": weighted(lambda scores: scores),
-        "divided by their sum: e to their power comes first": weighted(lambda s: s / s.sum()),
-        "and not divided by the sum": weighted(torch.exp),
+        "take e to the power of each first": weighted(lambda s: s / s.sum()),
+        "divide them by their sum": weighted(torch.exp),
         "the scores are scaled": lambda q, k, v: (
             F.softmax(k @ q / len(q) ** 0.5, dim=0), F.softmax(k @ q / len(q) ** 0.5, dim=0) @ v),
-        "all weight goes to the largest score": weighted(lambda s: (s == s.max()).float()),
+        "all the weight goes to the largest score": weighted(lambda s: (s == s.max()).float()),
         "the values took the place of the keys": lambda q, k, v: (
             (v * q.sum()).softmax(0), (v * q.sum()).softmax(0) @ v),
-        "the scores were summed with the values": lambda q, k, v: (soft(q, k, v), (k @ q) @ v),
+        "the values are multiplied by the scores": lambda q, k, v: (soft(q, k, v), (k @ q) @ v),
         "your code raised RuntimeError": lambda q, k, v: (F.softmax(q @ k, 0), 1.0),
         "the values are added without their weights": lambda q, k, v: (soft(q, k, v), v.sum()),
         "but not added up": lambda q, k, v: (soft(q, k, v), soft(q, k, v) * v),
@@ -76,13 +76,13 @@ WRONG = [
         "only one term is left of the sum": loops(last=True),
         "the value is that of position t itself": lambda head, x: head.value(x),
         "does not look at itself": loops(seen=lambda t, T: t),
-        "query and key are exchanged": loops(swap=True),
+        "query and key are swapped": loops(swap=True),
         "the softmax is missing": loops(soft=False),
         "IndexError": loops(seen=lambda t, T: 8),
         "should have (1, 2, 2)": lambda head, x: x,
     }),
     Wrong("scale_experiment", {
-        "it goes on with a trained model": table(first_loss=[4.2, 2.6, 2.6, 4.2, 2.6, 2.6]),
+        "this one was already trained": table(first_loss=[4.2, 2.6, 2.6, 4.2, 2.6, 2.6]),
         "`factor` 1 and 4 have the same": table(
             val_loss=[2.641, 2.641, 2.641, 2.66, 2.75, 2.88]),
         "`scaled` True and False have the same": table(val_loss=2 * [2.641, 2.71, 2.74]),

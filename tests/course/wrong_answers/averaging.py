@@ -34,7 +34,7 @@ WRONG = [
     Wrong("band_weights", {
         "each row should sum to 1": band,
         "the first row has nobody before it": lambda T: band(T) / 2,
-        "each column sums to 1, and each row should":
+        "each column sums to 1, but each row should":
             lambda T: band(T) / band(T).sum(dim=0, keepdim=True),
         "position 0 looks at position 1": lambda T: (band(T) / band(T).sum(1)[:, None]).flip(0, 1),
         "`keepdim=True` keeps the sums a column": lambda T: band(T) / band(T).sum(1),
@@ -48,20 +48,20 @@ WRONG = [
         "all sums are divided by T": lambda x: x.cumsum(1) / x.shape[1],
         "the divisor runs along the channels":
             lambda x: x.cumsum(1) / torch.arange(1, x.shape[1] + 1),
-        "it has t + 1 positions in it: count from 1":
+        "it has t + 1 terms: count from 1":
             lambda x: (x.cumsum(1) / torch.arange(x.shape[1])[:, None]),
         "the sum runs over the channels":
             lambda x: x.cumsum(2) / torch.arange(1, x.shape[1] + 1)[:, None],
         "the sum runs over the batch":
             lambda x: x.cumsum(0) / torch.arange(1, x.shape[1] + 1)[:, None],
         "position 0 changes when position 2 does": lambda x: x.mean(1, keepdim=True).expand_as(x),
-        "with its input changed": inplace,
+        "it changed its input": inplace,
         "is a size written as a number": lambda x: x.cumsum(1) / torch.arange(1, 4)[:, None],
     }),
     Wrong("context_experiment", {
-        "it goes on with a trained model": RIGHT.assign(first_loss=[1.79, 1.2, 1.2, 1.2, 1.2, 1.2]),
+        "this one was already trained": RIGHT.assign(first_loss=[1.79, 1.2, 1.2, 1.2, 1.2, 1.2]),
         "set the second one to zero too": RIGHT.assign(first_loss=5 * [math.log(V)] + [2.2]),
-        "give it unrounded": RIGHT.assign(val_loss=[1.79, 1.7, 1.7, 1.68, 1.67, 1.6]),
+        "leave it unrounded": RIGHT.assign(val_loss=[1.79, 1.7, 1.7, 1.68, 1.67, 1.6]),
         "are the shares learned": RIGHT.assign(
             val_loss=[1.71, 1.72, 1.73, 1.74, 1.75, 1.6]),
         "`block_size` 4 and 8 have the same": RIGHT.assign(
@@ -69,7 +69,7 @@ WRONG = [
         "`tables` 1 and 2 have the same": RIGHT.assign(
             val_loss=[BIGRAM, 1.703, 1.69, 1.68, 1.671, 1.671]),
         "which is the bigram": RIGHT.assign(val_loss=[1.2, 1.1, 1.09, 1.08, 1.07, 1.06]),
-        "The second table brings next to nothing": RIGHT.assign(
+        "The second table hardly helps": RIGHT.assign(
             val_loss=[BIGRAM, 1.7, 1.69, 1.68, 1.67, 1.665]),
         "is it a perplexity": RIGHT.assign(val_loss=RIGHT.val_loss.rpow(2.718)),
         "0 rows for tables 2, block_size 8": RIGHT[:5],

@@ -102,13 +102,13 @@ RIGHT = table()
 
 WRONG = [
     Wrong("likeliest_next", {
-        "this is column and not row": column,
+        "this is the column, not the row": column,
         "the least likely ones": least_likely,
-        "is no character: `tokenizer.itos`": ids_for_characters,
+        "is not a character: use `tokenizer.itos`": ids_for_characters,
         "there are 2 pairs, and k is 1": always_two,
         "(character, probability), in this order": lambda *args: [(p, c) for c, p in best(*args)],
         "these are logarithms": lambda *args: [(c, math.log(p)) for c, p in best(*args)],
-        "these are percents": lambda *args: [(c, 100 * p) for c, p in best(*args)],
+        "these are percentages": lambda *args: [(c, 100 * p) for c, p in best(*args)],
         "the probabilities are those of the column": lambda probs, tokenizer, ch, k: [
             (c, probs[:, tokenizer.stoi[ch]][tokenizer.stoi[c]].item())
             for c, _ in best(probs, tokenizer, ch, k)],
@@ -129,19 +129,19 @@ WRONG = [
         "you get 65, and it should be": lambda model, data: 65.0,
     }),
     Wrong("smoothing_experiment", {
-        "two columns are exchanged": RIGHT.rename(
+        "two columns are swapped": RIGHT.rename(
             columns={"train_loss": "val_loss", "val_loss": "train_loss"}),
         "counts of its own split": table(learn=(TRAIN, VAL)),
         "the number of all triples": table(joint=True),
-        "above the line, and not below": table(below=False),
+        "added to the numerator alone": table(below=False),
         "these are in bits": RIGHT.assign(
             train_loss=RIGHT.train_loss / math.log(2), val_loss=RIGHT.val_loss / math.log(2)),
-        "these are losses of a bigram": table(bigram=True),
+        "these are the losses of a bigram": table(bigram=True),
         "these are perplexities": RIGHT.assign(
             train_loss=RIGHT.train_loss.map(math.exp), val_loss=RIGHT.val_loss.map(math.exp)),
         "has 0 rows for smoothing 0.01": RIGHT[:2],
         "has 2 rows for smoothing 1,": pd.concat([RIGHT, RIGHT[:1]]),
-        "has 0 columns `val_loss`": RIGHT.drop(columns="val_loss"),
+        "has 0 columns named `val_loss`": RIGHT.drop(columns="val_loss"),
         "Return a pandas DataFrame": RIGHT.values.tolist(),
     }, facts=(TRAIN, VAL, V), right=RIGHT),
 ]  # fmt: skip

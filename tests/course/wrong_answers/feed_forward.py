@@ -48,7 +48,7 @@ RIGHT = table()
 WRONG = [
     Wrong("relu_unit", {
         "the bias alone switches it on": lambda: ([1, -1, 1], 1),
-        "one of a and c alone must not be enough": lambda: ([1, -1, 1], 0),
+        "a or c alone must not be enough": lambda: ([1, -1, 1], 0),
         "b must pull it down": lambda: ([1, 0, 1], -1),
         "it should be exactly 1": lambda: ([2, -2, 2], -2),
         "Three weights and one bias": lambda: ([1, 1], -1),
@@ -67,13 +67,13 @@ WRONG = [
         "has no `self.gate`": OtherNames,
     }),
     Wrong("rate_experiment", {
-        "count units, no shares": table(dead_units=[0, 0.02, 1.0, 0, 0, 0.02]),
+        "count units, not shares": table(dead_units=[0, 0.02, 1.0, 0, 0, 0.02]),
         "there are 128 units": table(dead_units=[0, 3, 1024, 0, 0, 3]),
-        "it goes on with a trained model": table(first_loss=[4.2, 2.6, 2.6, 3.4, 2.6, 2.5]),
+        "this one was already trained": table(first_loss=[4.2, 2.6, 2.6, 3.4, 2.6, 2.5]),
         "`learning_rate` 0.003 and 0.03 have": table(
             val_loss=[2.571, 2.571, 2.571, 2.58, 2.53, 2.69]),
         "`activation` ReLU and LeakyReLU have": table(val_loss=2 * [2.571, 2.56, 3.37]),
-        "are the names exchanged": table(dead_units=[0, 0, 3, 0, 3, 128]),
+        "are the names swapped": table(dead_units=[0, 0, 3, 0, 3, 128]),
         "on at *none* of the tokens": table(dead_units=[128, 125, 6, 128, 128, 0]),
     }, facts=(65,), right=RIGHT),
 ]  # fmt: skip

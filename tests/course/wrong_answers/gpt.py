@@ -35,7 +35,7 @@ WRONG = [
     Wrong("gpt2_parameters", {
         "the lm_head is tied": without(tied=False),
         "the positions' T x C": without(places=False),
-        "one more norm stands at the end": without(last=False),
+        "one more norm at the end": without(last=False),
         "the two norms of each block": without(norms=False),
         "the biases of the linear layers": without(biases=False),
         "the biases of query, key and value": without(qkv=False),
@@ -51,8 +51,8 @@ WRONG = [
         "the decay is missing": lambda w, n, r, d: w * (1 - r) ** n,
         "what is gone": lambda w, n, r, d: w - w * (1 - r * d) ** n,
         "is taken as 1": lambda w, n, r, d: (1 - r * d) ** n,
-        "a step adds": lambda w, n, r, d: w * (1 + r * d) ** n,
-        "a step early": lambda w, n, r, d: w * (1 - r * d) ** (n - 1),
+        "the steps make it larger": lambda w, n, r, d: w * (1 + r * d) ** n,
+        "one step too few": lambda w, n, r, d: w * (1 - r * d) ** (n - 1),
         "the limit of many tiny steps": lambda w, n, r, d: w * math.exp(-n * r * d),
     }),
     Wrong("rescue_experiment", {
@@ -66,7 +66,7 @@ WRONG = [
         "`n_chars` 3000 and 30000 have": table(
             last_loss=[3.071, 2.92, 2.93, 2.99, 2.85, 3.071],
             best_loss=[2.89, 2.88, 2.90, 2.86, 2.80, 2.89]),
-        "are the two exchanged": table(best_loss=[2.43, 2.88, 2.90, 2.86, 2.80, 2.89],
+        "are the two swapped": table(best_loss=[2.43, 2.88, 2.90, 2.86, 2.80, 2.89],
                                        last_loss=[2.43, 2.92, 2.93, 2.99, 2.85, 3.07]),
         "0 rows for dropout 0.4, weight_decay 0.1, n_chars 3000": RIGHT.drop(2),
     }, right=RIGHT),

@@ -75,7 +75,7 @@ WRONG = [
             lambda x: x * (x.pow(2).sum(dim=-1, keepdim=True) + EPS) ** -0.5),
         "and no bias": rms(lambda x: x * square(x) ** -0.5, parameters=2),
         "it gives NaN": rms(lambda x: x * x.pow(2).mean(dim=-1, keepdim=True) ** -0.5),
-        "from which the mean is gone": rms(lambda x: x * square(centred(x)) ** -0.5),
+        "which leaves out the mean": rms(lambda x: x * square(centred(x)) ** -0.5),
         "and with n - 1": rms(lambda x: x * (x.var(dim=-1, keepdim=True) + EPS) ** -0.5),
         "eps is added to the root": rms(lambda x: x / ((square(x) - EPS).sqrt() + EPS)),
         "eps is not used": rms(lambda x: x * square(x) ** -0.5),
@@ -83,12 +83,12 @@ WRONG = [
         "should multiply the channels": rms(lambda x: x * square(x) ** -0.5, gain=False),
     }),
     Wrong("warmup_experiment", {
-        "it goes on with a trained model": table(first_loss=[4.55, 3.4, 2.7, 2.7]),
+        "this one was already trained": table(first_loss=[4.55, 3.4, 2.7, 2.7]),
         "`warmup` 50 and 100 have": table(last_loss=[3.38, 2.711, 2.711, 2.60]),
         "`block` post and pre have": table(last_loss=[3.381, 2.71, 2.66, 3.381]),
         "The warm-up changes next to nothing": table(last_loss=[3.38, 3.37, 3.36, 2.60]),
         "were the gradients not cleared": table(last_loss=[3.38, 8.77, 4.79, 2.60]),
-        "are the names exchanged": table(last_loss=[2.90, 2.71, 2.66, 3.38]),
+        "are the names swapped": table(last_loss=[2.90, 2.71, 2.66, 3.38]),
         "0 rows for block pre, warmup 0": RIGHT[:3],
     }, facts=(65,), right=RIGHT),
 ]  # fmt: skip
