@@ -45,7 +45,7 @@ def one_query(answer):
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(3)
-    # Three keys of two entries: a transposed product does not fit.
+    # Three keys of size two: a transposed product does not fit.
     small = (torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
              torch.tensor([2.0, 4.0, 8.0]))  # fmt: skip
     by_hand = (torch.ones(2), torch.tensor([[0, 0], [math.log(3), 0]]), torch.tensor([0.0, 8.0]))

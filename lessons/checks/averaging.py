@@ -70,7 +70,7 @@ def average_by_cumsum(answer):
 
     generator = torch.Generator().manual_seed(2)
     shapes = [(2, 5, 3), (3, 7, 2), (1, 1, 4)]
-    # As many channels as positions: a divisor along the wrong axis fits, and shows.
+    # As many channels as positions: a divisor along the wrong axis fits here, and is caught.
     small = torch.tensor([[[2.0, 0.0, 1.0], [4.0, 1.0, 1.0], [9.0, 5.0, 4.0]]])
     xs = [small, *(torch.randn(shape, generator=generator) for shape in shapes)]
     on_each({shape_of(x): x for x in xs}, look)

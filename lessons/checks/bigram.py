@@ -22,7 +22,7 @@ def likeliest_next(answer):
         chars, ch, k = inputs
         tokenizer = CharTokenizer(chars)
         V = tokenizer.vocab_size
-        # A seed with which rows, columns and the alphabet have different orders.
+        # With this seed rows, columns and the alphabet are in different orders.
         probs = torch.rand(V, V, generator=torch.Generator().manual_seed(V + 3))
         probs = probs / probs.sum(dim=1, keepdim=True)
         got = call(answer, probs, tokenizer, ch, k, case=case)
@@ -114,7 +114,7 @@ def smoothing_experiment(answer, train_data, val_data, vocab_size):
     both = {"t": _triples(train_data, vocab_size), "v": _triples(val_data, vocab_size)}
 
     def table(count=_trigram, learn="tt", test="tv") -> torch.Tensor:
-        """Six losses, three rows by two; `learn` and `test` name the parts of each column."""
+        """Six losses, (3, 2); a column counts the split in `learn` and tests on that in `test`."""
         rows = []
         for smoothing in smoothings:
             rows.append([])
@@ -158,7 +158,7 @@ def _joint(counts: torch.Tensor, smoothing: float) -> torch.Tensor:
 
 
 def _unbalanced(counts: torch.Tensor, smoothing: float) -> torch.Tensor:
-    # A pair that was never seen would divide by 0: 1 stands there instead, as people write it.
+    # A pair that was never seen would divide by 0: learners divide by 1 there.
     return ((counts + smoothing) / counts.sum(dim=-1, keepdim=True).clamp(min=1)).log()
 
 

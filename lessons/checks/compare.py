@@ -1,13 +1,13 @@
 """Plumbing · calling an answer on copies, and comparing what it returns.
 
 A case is the name of an input, such as "x of shape (1, 3, 1)". A small one comes first, so that an
-answer that is always wrong is shown the smallest example.
+answer that is always wrong fails on the smallest example.
 """
 
 import copy
 from collections.abc import Callable
 
-from lessons.checks.verdict import Mistake, TimeUp, Unwritten, is_stub, story_of
+from lessons.checks.verdict import Mistake, TimeUp, Unwritten, describe, is_stub
 
 import torch
 import torch.nn as nn
@@ -23,10 +23,10 @@ def call(answer: Callable, *inputs, case: str):
     except BaseException as error:  # sys.exit() in an answer must not end the notebook
         if is_stub(error, answer):
             raise Unwritten from None
-        story = f"For {case}: {story_of(error, answer)}."
+        sentence = f"For {case}: {describe(error, answer)}."
         if "must match the size of tensor" in str(error):  # PyTorch's words
-            story += " Does something made for another T need cropping, as with `[:T, :T]`?"
-        raise Mistake(story, known=False, of_size=True) from None
+            sentence += " Does something made for another T need cropping, as with `[:T, :T]`?"
+        raise Mistake(sentence, known=False, size=True) from None
     for given, left in zip(inputs, copies, strict=True):
         if not _unchanged(given, left):
             raise Mistake(
@@ -50,7 +50,7 @@ def _unchanged(given: object, left: object) -> bool:
 
 
 def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> None:
-    """`look` at each case; where one fails after others were right, the sentence says so."""
+    """Call `look` on each case; if one fails after others were right, the sentence says so."""
     before = None
     for case, inputs in cases.items():
         try:
@@ -58,8 +58,8 @@ def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> No
         except Mistake as mistake:
             if mistake.known or before is None:
                 raise
-            size = "is a size written as a number, or taken from the wrong axis? "
-            guess = size if mistake.of_size else ""
+            hint = "is a size written as a number, or taken from the wrong axis? "
+            guess = hint if mistake.size else ""
             raise Mistake(f"Right for {before}, but not for the next. {guess}{mistake}") from None
         before = case
 
@@ -75,17 +75,17 @@ def as_tensor(got: object, case: str) -> torch.Tensor:
 
 
 def close(a: torch.Tensor, b: torch.Tensor, atol: float = 1e-5) -> bool:
-    """Equal in shape and, up to rounding, in every entry; NaN, as a mistake makes, equals NaN."""
+    """Equal in shape and, up to rounding, in every entry; NaN, which mistakes make, equals NaN."""
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=atol, equal_nan=True)
 
 
 def expect(
     got: object, right: object, case: str, mistakes: dict[str, object], atol: float = 1e-5
 ) -> None:
-    """Raise the Mistake that explains `got`, if it is not `right`, up to `atol`.
+    """Raise the Mistake that explains `got`, unless it is `right` up to `atol`.
 
-    `mistakes` has, for each sentence, what an answer with that mistake would return (or a
-    function that computes it, if it can be computed in this case at all).
+    `mistakes` maps each sentence to what an answer with that mistake would return, or to a
+    function that computes it, and may fail where the shapes rule that mistake out.
     """
     got, right = as_tensor(got, case), as_tensor(right, case)
     if close(got, right, atol):
@@ -95,7 +95,7 @@ def expect(
         if value is not None and close(got, value, atol) and not close(right, value, atol):
             raise Mistake(f"For {case}: {sentence} ({_difference(got, right)}.)")
     raise Mistake(
-        f"For {case}: {_difference(got, right)}.", known=False, of_size=got.shape != right.shape
+        f"For {case}: {_difference(got, right)}.", known=False, size=got.shape != right.shape
     )
 
 
@@ -136,7 +136,7 @@ def leak(
     other[:, -1] += 1
     a, b = (as_tensor(answer(value), case) for value in (x, other))
     if a.shape != x.shape[:2] + a.shape[2:]:
-        return  # a wrong shape: there are better words for it
+        return  # a wrong shape: `expect` explains it better
     moved = [t for t in range(T - 1) if not close(a[:, t], b[:, t])]
     if moved and not a.isnan().any():
         raise Mistake(

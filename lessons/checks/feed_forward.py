@@ -24,7 +24,7 @@ def relu_unit(answer):
     if weights.shape != (3,) or bias.numel() != 1:
         n = f"{weights.numel()} and {bias.numel()}"
         raise Mistake(f"Three weights and one bias are needed, and there are {n} numbers.")
-    # In the order of how many inputs are on: the first that fails is the plainest.
+    # Fewest inputs first, so that the simplest failure is the one reported.
     for x in sorted(itertools.product((0, 1), repeat=3), key=sum):
         value = F.relu(weights @ torch.tensor(x, dtype=torch.double) + bias).item()
         if abs(value - (x == (1, 0, 1))) < 1e-6:
@@ -82,7 +82,7 @@ def GatedFeedForward(answer):  # the name of the class that it checks
 
 @check
 def rate_experiment(answer, vocab_size):
-    """The table of rates: activation, learning_rate, first_loss, val_loss, dead_units."""
+    """The table of learning rates: activation, learning_rate, first_loss, val_loss, dead_units."""
     activations = 3 * ["ReLU"] + 3 * ["LeakyReLU"]
     settings = {"activation": activations, "learning_rate": 2 * [0.003, 0.03, 0.1]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss", "dead_units"])

@@ -29,7 +29,7 @@ def gpt2_parameters(answer):
             "only one block is counted.": right - (12 * C * C + 13 * C) * (n_layer - 1),
         })  # fmt: skip
 
-    # Numbers of which no two, forgotten together, look like a third.
+    # Numbers such that forgetting any two parts does not look like forgetting a third.
     shapes = [(13, 7, 2, 1, 4), (50, 16, 3, 2, 8), (65, 256, 6, 6, 96)]
     on_each({f"V = {s[0]:,}, T = {s[1]:,}, {s[2]} layers, C = {s[4]}":
              GPTConfig(*s, qkv_bias=True, tied=True) for s in shapes}, look)  # fmt: skip

@@ -60,7 +60,7 @@ def _by_hand(module, x, split="b t (nh hs) -> b nh t hs", join="b nh t hs -> b t
 
 
 def _viewed(module, x, back=True) -> torch.Tensor:
-    """What comes of a view straight to (B, nh, T, hs): positions and channels mixed up."""
+    """What a view straight to (B, nh, T, hs) makes: positions and channels mixed up."""
     B, T, C = x.shape
     q, k, v = (linear(x).reshape(B, module.n_head, T, -1)
                for linear in (module.query, module.key, module.value))  # fmt: skip
@@ -114,7 +114,7 @@ def attention_without_einops(answer):
 def silencing_experiment(answer, model, data):
     """The table of a model without each head in turn: silenced ("none", 0 ... nh - 1), val_loss.
 
-    `model` has a CausalSelfAttention as body, and is looked at as it is now; `data` is what the
+    `model` has a CausalSelfAttention as body, and is measured as it is now; `data` is what the
     losses were measured on, (N,).
     """
     nh = model.body.n_head

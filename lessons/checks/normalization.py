@@ -43,7 +43,7 @@ def layer_norm_row(answer):
         else:
             expect(call(answer, row, case=case), centred / sd, case, mistakes)
 
-    # In the last one the variance is as small as eps, so that its place shows.
+    # In the last one the variance is as small as eps, so that it matters where eps is added.
     rows = [
         [2.0, 4.0, 9.0],
         [0.0, 0.0, 6.0],
@@ -62,7 +62,7 @@ def RMSNorm(answer):  # the name of the class that it checks
         C = shape[-1]
         layer = call(answer, C, case=f"n_embd = {C}")
         x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(C)) + 1
-        x = x / 1000 if C == 5 else x  # as small as eps, so that its place shows
+        x = x / 1000 if C == 5 else x  # as small as eps: it matters where eps is added
         parameters = sum(p.numel() for p in layer.parameters())
         if parameters != C:
             raise Mistake(

@@ -17,7 +17,7 @@ import torch
 
 @check
 def blocks_until_lost(answer):
-    """`blocks_until_lost(gradient, factor, smallest)`: after how many blocks it is below."""
+    """`blocks_until_lost(gradient, factor, smallest)`: how many blocks until it is below."""
 
     def look(case: str, inputs: tuple) -> None:
         gradient, factor, smallest = inputs
@@ -39,7 +39,7 @@ def blocks_until_lost(answer):
                 math.ceil(math.log2(gradient / smallest)),
         })  # fmt: skip
 
-    # In the second one the last block lands on it exactly, which is not yet below.
+    # In the second case two blocks land on `smallest` exactly, which is not yet below.
     inputs = [(14.0, 0.6, 0.02), (1.0, 0.5, 0.25), (0.01, 1 / 8, 1e-45)]
     on_each(
         {f"gradient {g:g}, factor {f:g}, smallest {s:g}": (g, f, s) for g, f, s in inputs}, look
@@ -58,7 +58,7 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
 
     def outcome(attn: float, mlp: float, skip: float = 1, first: bool = False) -> torch.Tensor:
         """What comes out when the two additions are multiplied by these."""
-        # The module's own methods: the answer's may be changed, as exercise 3 does it.
+        # The module's own methods: an answer may override them, as exercise 3 does.
         y = skip * x + attn * ResidualBlock.communicate(block, x)
         return (skip * y + mlp * ResidualBlock.compute(block, x if first else y)).detach()
 
@@ -98,7 +98,7 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
         raise Mistake("In training both are left out or neither: draw a random number for each.")
     for name, n in (("attention", 0), ("the feed-forward layer", 1)):
         share = sum(which[n] for which in kept) / len(kept)
-        # Two hundred throws: five standard deviations are 0.15.
+        # Two hundred draws: five standard deviations are 0.15.
         if abs(share - keep) > 0.15:
             raise Mistake(f"With drop = 0.25 {name} is kept in {share:.0%} of 200 calls, not 75 %.")
     always = call(answer, C, 2, 0.0, case="drop = 0")
@@ -108,7 +108,7 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
 
 
 def _reason(out: torch.Tensor, mistakes: dict[str, list[torch.Tensor]]) -> str:
-    """Why a training output is none of the four that are possible."""
+    """Why an output in training is none of the four possible ones."""
     for sentence, outputs in mistakes.items():
         if any(close(out, output) for output in outputs):
             return f"In training {sentence}"

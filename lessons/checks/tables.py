@@ -1,4 +1,4 @@
-"""Plumbing · looking at an experiment's table: is every row there, and is it a fair one?
+"""Plumbing · looking at an experiment's table: is every row there, and is it plausible?
 
 Losses are in nats per character.
 """
@@ -11,10 +11,10 @@ import pandas as pd
 
 
 def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd.DataFrame:
-    """A copy of the table, indexed by its settings, with a row for each of the wanted ones.
+    """A copy of the table, indexed by its settings, with the expected rows in order.
 
     `settings` has a list of values for each column that says what was tried: the n-th values
-    together make the n-th wanted row. Raises Mistake for what is missing, or no number.
+    together make the n-th expected row. Raises Mistake for what is missing or not a number.
     """
     if not isinstance(table, pd.DataFrame):
         raise Mistake("Return a pandas DataFrame: `pd.DataFrame(rows, columns=[...])`.")
@@ -36,7 +36,7 @@ def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd
 
 
 def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
-    """Where the row with these settings stands; raises Mistake unless there is exactly one."""
+    """The position of the row with these settings; raises Mistake unless there is exactly one."""
     columns = [table[name] for name in settings]
     found = [n for n, values in enumerate(zip(*columns, strict=True))
              if all(map(_same, values, row))]  # fmt: skip
@@ -49,14 +49,14 @@ def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
     return found[0]
 
 
-def _same(value: object, wanted: object) -> bool:
-    if isinstance(wanted, str) or isinstance(value, str):
-        return value == wanted
-    return math.isclose(_number(value), wanted, rel_tol=1e-6)
+def _same(value: object, expected: object) -> bool:
+    if isinstance(expected, str) or isinstance(value, str):
+        return value == expected
+    return math.isclose(_number(value), expected, rel_tol=1e-6)
 
 
 def _number(value: object) -> float:
-    """A number, a tensor of one, or NaN for anything else."""
+    """A number, or a tensor that holds one, as a float; NaN for anything else."""
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
@@ -64,19 +64,19 @@ def _number(value: object) -> float:
 
 
 def named(settings: dict[str, list], row: tuple) -> str:
-    """A row by its settings: "depth 4, scaled True"."""
+    """A row, named by its settings: "depth 4, scaled True"."""
     return ", ".join(f"{name} {value}" for name, value in zip(settings, row, strict=True))
 
 
 def label(rows: pd.DataFrame, n: int) -> str:
-    """The n-th row by its settings."""
+    """The n-th row, named by its settings."""
     value = rows.index[n]
     values = value if isinstance(value, tuple) else (value,)
     return ", ".join(f"{k} {v}" for k, v in zip(rows.index.names, values, strict=True))
 
 
 def fair(rows: pd.DataFrame, column: str, vocab_size: int, *settings: str) -> None:
-    """Raise Mistake for a run that cannot be honest, or a setting that changes nothing.
+    """Raise Mistake for a run whose losses are not plausible, or a setting that changes nothing.
 
     `column` holds the losses at the end, first_loss those at the beginning.
     """

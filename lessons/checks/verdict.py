@@ -1,4 +1,4 @@
-"""Plumbing · what a check answers, and how it runs code that may be wrong in any way."""
+"""Plumbing · what a check returns, and how it runs code that may be wrong in any way."""
 
 import ctypes
 import functools
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-TIME_LIMIT = 1.5  # seconds; every check needs a small part of it
+TIME_LIMIT = 1.5  # seconds; every check needs a small fraction of it
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found out about an exercise, and one sentence on it."""
+    """What a check found out about an exercise, and one sentence about it."""
 
     exercise: str
     passed: bool
@@ -51,12 +51,12 @@ class Verdict:
 class Mistake(Exception):
     """What an answer gets wrong, in a sentence.
 
-    `known` if the check knows how it came about; `of_size` if it may be a fixed size.
+    `known` if the check recognises its cause; `size` if a hard-coded size may be the cause.
     """
 
-    def __init__(self, sentence: str, known: bool = True, of_size: bool = False):
+    def __init__(self, sentence: str, known: bool = True, size: bool = False):
         super().__init__(sentence)
-        self.known, self.of_size = known, of_size
+        self.known, self.size = known, size
 
 
 class Unwritten(Exception):
@@ -64,31 +64,31 @@ class Unwritten(Exception):
 
 
 class TimeUp(BaseException):
-    """Ends a learner's endless loop; no `except Exception` in it may catch this."""
+    """Ends a learner's endless loop; no `except Exception` in that loop can catch it."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """An experiment that raised something: its check says what."""
+    """An experiment that raised an exception: its check says which."""
 
-    story: str
+    message: str
 
 
 def check(look: Callable) -> Callable[..., Verdict]:
-    """Make a check of `look`, which looks at an answer and raises the Mistake that it finds."""
+    """Turn `look`, which looks at an answer and raises the Mistake it finds, into a check."""
 
     @functools.wraps(look)
     def wrapped(answer, *facts) -> Verdict:
         name = look.__name__
         try:
-            if answer is None:  # what `attempt` hands on from a stub
+            if answer is None:  # what `attempt` returns for a stub
                 raise Unwritten
             if isinstance(answer, Failed):
-                raise Mistake(answer.story)
-            with own_dice():
+                raise Mistake(answer.message)
+            with own_random_state():
                 if callable(answer):
                     within(TIME_LIMIT, lambda: look(answer, *facts))
-                else:  # a table: no code of the learner's runs
+                else:  # a table: none of the learner's code runs
                     look(answer, *facts)
         except Unwritten:
             todo = "Replace `raise NotImplementedError` by your code, and run both cells again."
@@ -97,7 +97,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
             return Verdict(name, False, str(mistake))
         except TimeUp as late:
             return Verdict(name, False, str(late))
-        except Exception as error:  # an answer of a form that nobody thought of
+        except Exception as error:  # an answer in a form that nobody foresaw
             odd = f"The check cannot read this answer ({type(error).__name__}: {error}): "
             return Verdict(name, False, odd + "compare its form with the docstring's example.")
         return Verdict(name, True, "Right in every case.")
@@ -106,10 +106,10 @@ def check(look: Callable) -> Callable[..., Verdict]:
 
 
 @contextmanager
-def own_dice() -> Iterator[None]:
-    """An answer may throw dice: the same ones each time, and the notebook's are left alone.
+def own_random_state() -> Iterator[None]:
+    """Seed the global random states for an answer, then put the notebook's back.
 
-    Those of a CPU: nothing that is checked runs on a GPU.
+    Only those of the CPU: nothing that is checked runs on a GPU.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(1337)
@@ -124,9 +124,9 @@ def own_dice() -> Iterator[None]:
 
 
 def attempt(experiment: Callable) -> object:
-    """Run an experiment, however long it takes; its check takes what this returns.
+    """Run an experiment, however long it takes, and return what its check takes.
 
-    That is its result, None if it is still the stub, or Failed with the story of what it raised.
+    That is the result, None if it is still the stub, or Failed with a sentence on what it raised.
     """
     try:
         result = experiment()
@@ -134,7 +134,7 @@ def attempt(experiment: Callable) -> object:
         if is_stub(error, experiment):
             return None
         again = f" `{experiment.__name__}()` by itself shows the whole traceback."
-        return Failed(f"In the experiment {story_of(error, experiment)}.{again}")
+        return Failed(f"In the experiment {describe(error, experiment)}.{again}")
     if result is None:
         return Failed("It returns nothing: end it with `return` and a table.")
     return result
@@ -146,8 +146,8 @@ def is_stub(error: BaseException, answer: Callable) -> bool:
     return isinstance(error, NotImplementedError) and last.filename == file_of(answer)
 
 
-def story_of(error: BaseException, answer: Callable) -> str:
-    """What the answer's code raised, and at which of its lines, in a sentence."""
+def describe(error: BaseException, answer: Callable) -> str:
+    """What the answer's code raised, and at which line, as part of a sentence."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == file_of(answer)]
     where = ""
@@ -159,7 +159,7 @@ def story_of(error: BaseException, answer: Callable) -> str:
 
 
 def file_of(answer: Callable) -> str | None:
-    """The file, or the notebook's cell, of a function, of a class, or of a module's class."""
+    """The file or notebook cell that defines a function, a class, or a module's class."""
     answer = inspect.unwrap(answer)  # it may be decorated, as with torch.no_grad()
     if not hasattr(answer, "__code__"):
         methods = vars(answer if isinstance(answer, type) else type(answer)).values()
@@ -168,7 +168,7 @@ def file_of(answer: Callable) -> str | None:
 
 
 def within(seconds: float, call: Callable[[], object]) -> None:
-    """`call()`, or TimeUp after so many seconds; works on Windows too, where signals do not."""
+    """Run `call`, or raise TimeUp after so many seconds; unlike signals, it works on Windows."""
     errors = []
 
     def work() -> None:
@@ -184,7 +184,7 @@ def within(seconds: float, call: Callable[[], object]) -> None:
     finally:  # also when the reader interrupts the cell
         late, end = thread.is_alive(), time.monotonic() + 0.3
         while thread.is_alive() and time.monotonic() < end:
-            # Python's own way to raise in another thread, at its next call or turn of a loop.
+            # Python's own way to raise in another thread, at its next call or loop iteration.
             ident, raised = ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, raised)
             thread.join(0.05)

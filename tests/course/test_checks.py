@@ -1,4 +1,4 @@
-"""A check passes what is right, and says of what is wrong, why."""
+"""A check passes what is right, and says what is wrong with the rest."""
 
 import ast
 import contextlib
@@ -23,7 +23,7 @@ import torch
 import torch.nn as nn
 
 ROOT = Path(__file__).resolve().parents[2]
-TOPICS = [path.stem for path in sorted((Path(__file__).parent / "wrong_answers").glob("[a-z]*.py"))]
+TOPICS = [
     path.stem for path in sorted((ROOT / "tests" / "course" / "wrong_answers").glob("[a-z]*.py"))
 ]
 WRONG = [w for t in TOPICS for w in importlib.import_module(f"wrong_answers.{t}").WRONG]
@@ -71,7 +71,7 @@ def test_no_two_wrong_answers_get_the_same_sentence(exercise):
     look = getattr(checks, exercise)
     said = [look(answer, *w.facts).message for w in WRONG if w.exercise == exercise
             for answer in w.answers.values()]  # fmt: skip
-    # Nor sentences that differ in their numbers alone.
+    # Nor sentences that differ only in their numbers.
     assert len({re.sub(r"\d", "", message) for message in said}) == len(said)
 
 
@@ -93,7 +93,7 @@ def test_the_solution_passes_quickly_and_again_and_is_left_as_it_was(exercise):
 )
 def test_a_fair_table_passes_and_neither_table_nor_model_is_changed(wrong):
     table, facts = copy.deepcopy(wrong.right), copy.deepcopy(wrong.facts)
-    # Rounding, tensors, another order of rows, more columns, an index: nobody's mistake.
+    # Rounding, tensors, another order of rows, more columns, an index: none is a mistake.
     other = wrong.right.sample(frac=1, random_state=0).assign(note="mine").round(3)
     losses = next(column for column in reversed(wrong.right.columns) if "loss" in column)
     tensors = wrong.right.assign(**{losses: [torch.tensor(v) for v in wrong.right[losses]]})
@@ -167,7 +167,7 @@ def test_an_untouched_stub_is_not_attempted_and_raises_nothing(exercise):
     assert "not attempted" in str(verdict) and "not attempted" in verdict._repr_html_()
 
 
-def test_a_forward_that_is_missing_is_a_mistake_and_no_stub():
+def test_a_missing_forward_is_a_mistake_and_not_a_stub():
     class NoForward(nn.Module):
         def __init__(self, n_embd, eps=1e-5):
             super().__init__()
@@ -262,14 +262,14 @@ def test_the_decay_by_loops_is_that_of_adamw():
 
 
 @pytest.mark.parametrize("answer", [endless, asleep])
-def test_an_endless_answer_is_given_up(answer):
+def test_an_endless_answer_is_given_up_on(answer):
     start = time.perf_counter()
     verdict = checks.average_by_cumsum(answer)
     assert not verdict.passed and "loop that never ends" in verdict.message
     assert time.perf_counter() - start < TIME_LIMIT + 1
 
 
-def test_an_answer_that_raises_is_told_in_one_sentence_with_its_line():
+def test_an_answer_that_raises_is_explained_in_one_sentence_with_its_line():
     verdict = checks.average_by_cumsum(raises)
     assert "`return x.no_such_method()`" in verdict.message
     assert "AttributeError" in verdict.message and "\n" not in str(verdict)
@@ -287,8 +287,8 @@ def test_an_odd_answer_gets_a_sentence_too(exercise, answer, hint):
     assert hint in getattr(checks, exercise)(answer).message
 
 
-def test_a_check_throws_no_dice_of_the_notebooks():
-    def dice():
+def test_a_check_leaves_the_global_random_states_as_they_were():
+    def draw():
         return [random.random(), np.random.rand(), torch.rand(()).item()]
 
     def start():
@@ -297,11 +297,11 @@ def test_a_check_throws_no_dice_of_the_notebooks():
         torch.manual_seed(0)
 
     start()
-    expected = dice()
+    expected = draw()
     start()
     checks.StochasticDepthBlock(SOLVED["StochasticDepthBlock"])
-    checks.average_by_cumsum(lambda x: torch.tensor(dice()))
-    assert dice() == expected
+    checks.average_by_cumsum(lambda x: torch.tensor(draw()))
+    assert draw() == expected
 
 
 @pytest.mark.parametrize(("experiment", "hint"), [
@@ -309,15 +309,15 @@ def test_a_check_throws_no_dice_of_the_notebooks():
     (lambda: None, "end it with `return`"),
     (lambda: nn.Module()(1), "forward"),  # PyTorch's own NotImplementedError
 ])  # fmt: skip
-def test_an_experiment_that_fails_or_returns_nothing_is_told_by_its_check(experiment, hint):
+def test_an_experiment_that_fails_or_returns_nothing_is_reported_by_its_check(experiment, hint):
     verdict = checks.rescue_experiment(checks.attempt(experiment))
     assert verdict.attempted and not verdict.passed and hint in verdict.message
 
 
-def test_a_verdict_shows_what_it_says_and_no_markup_of_the_learners():
+def test_a_verdict_shows_its_sentence_and_escapes_markup_in_it():
     @check
     def picky(answer):
-        """Never content."""
+        """Never satisfied."""
         raise Mistake("`a < b` & more")
 
     verdict = picky(1)

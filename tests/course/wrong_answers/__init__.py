@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 class Wrong:
     """Wrong answers to one exercise: a part of the check's sentence -> the answer that earns it.
 
-    `facts` is what the check takes beside the answer; `right` is a made-up table that passes,
-    where the answer is one.
+    `facts` is what the check takes besides the answer; `right` is a made-up table that passes,
+    where the answer is a table.
     """
 
     exercise: str

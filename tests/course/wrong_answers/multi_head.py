@@ -48,13 +48,13 @@ def fixed_mask(module, x):
 V, DATA = 7, torch.randint(7, (400,), generator=torch.Generator().manual_seed(0))
 torch.manual_seed(0)
 MODEL = LanguageModel(V, 8, 4, CausalSelfAttention(8, 4))
-with torch.no_grad():  # heads that say something
+with torch.no_grad():  # large enough that silencing a head shows
     MODEL.body.value.weight.mul_(4)
     MODEL.body.query.weight.mul_(4)
 
 
 def table(name="value", axis="rows", restore=True, data=DATA):
-    """The losses with one head after the other silenced, in a copy of the model."""
+    """The losses with one head after another silenced, in a copy of the model."""
     model = LanguageModel(V, 8, 4, CausalSelfAttention(8, 4))
     rows = []
     for h in ("none", *range(4)):

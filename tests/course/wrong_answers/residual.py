@@ -14,19 +14,19 @@ def exact(gradient, factor, smallest):
     return math.log(smallest / gradient) / math.log(factor)
 
 
-def throw(p):
+def happens(p):
     return (torch.rand(()) < p).item()
 
 
 class Block(ResidualBlock):
-    """Right; the wrong ones below change a part of it."""
+    """Right; the wrong ones below each change a part of it."""
 
     def __init__(self, n_embd, n_head, drop=0.1):
         super().__init__(n_embd, n_head)
         self.drop = drop
 
     def keeps(self):
-        return not throw(self.drop)
+        return not happens(self.drop)
 
     def training_step(self, x, layer):
         return x + layer(x) if self.keeps() else x
@@ -83,7 +83,7 @@ class FixedInUse(Block):
 
 class FixedInTraining(Block):
     def keeps(self):
-        return not throw(0.25)
+        return not happens(0.25)
 
 
 class SecondWrongWayRound(Block):
@@ -117,7 +117,7 @@ class SkipLeftOut(Block):
         return x + layer(x) if self.keeps() else torch.zeros_like(x)
 
 
-class OneThrow(Block):
+class OneDraw(Block):
     def forward(self, x):
         if self.training and not self.keeps():
             return x
@@ -129,7 +129,7 @@ class OneThrow(Block):
 
 class WrongWayRound(Block):
     def keeps(self):
-        return throw(self.drop)
+        return happens(self.drop)
 
 
 class NotDerived(nn.Module):
@@ -173,7 +173,7 @@ WRONG = [
         "the feed-forward layer is kept in": SecondWrongWayRound,
         "Are single entries": EntriesDropped,
         "the skip is left out with the addition": SkipLeftOut,
-        "draw a random number for each": OneThrow,
+        "draw a random number for each": OneDraw,
         "attention is kept in": WrongWayRound,
         "Derive the class from `ResidualBlock`": NotDerived,
     }),
