@@ -1,8 +1,8 @@
 """Set up the course in this folder, once, and open its notebooks: python start.py
 
-It needs Python alone. The packages come from the folder wheels/ where there is one, so without
-a network. The course's code is read from this folder: what you change in lessons/ counts.
-An old Python can read this file too, so that it can say that it is too old.
+It needs only Python. Where there is a folder wheels/, the packages come from it, without a
+network. The course's code is read from this folder, so what you change in lessons/ takes effect.
+An old Python can run this file too, and then says that it is too old.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def called(version):
 
 
 def run(*command):
-    """Whether a command succeeds; what it says is shown."""
+    """Whether a command succeeds; its output is shown."""
     return subprocess.run([str(word) for word in command], cwd=str(HERE)).returncode == 0
 
 
@@ -65,7 +65,7 @@ def set_up(kit):
     pip_wheels = sorted(WHEELS.glob("pip-*.whl")) if kit else []
     without = ["--without-pip"] if pip_wheels else []
     if not run(sys.executable, "-m", "venv", "--clear", *without, VENV):
-        stop("The folder .venv could not be made; Python's own words are above.")
+        stop("The folder .venv could not be made; Python's own message is above.")
     pip = [PYTHON, pip_wheels[0] / "pip"] if pip_wheels else [PYTHON, "-m", "pip"]
     source = ["--isolated", "--quiet", "--no-index", "--find-links", WHEELS] if kit else []
     if not run(*pip, "install", "--disable-pip-version-check", *source,
@@ -73,14 +73,14 @@ def set_up(kit):
         system = platform.system().replace("Darwin", "macOS")
         fits = (f" These wheels are for {' and '.join(kit.splitlines())}; this is "
                 f"{system} {platform.machine()}, Python {THIS}.")  # fmt: skip
-        stop("The packages could not be installed; pip's own words are above."
+        stop("The packages could not be installed; pip's own message is above."
              + (fits if kit else " Is there a network, and room on the disk?"))  # fmt: skip
     site = sysconfig.get_path("purelib", "venv", {"base": str(VENV)})
-    # From there to here: a whole path could hold letters that Python reads in another encoding.
+    # Relative, because an absolute path could hold letters that Python decodes differently.
     Path(site, "gpt-ladder.pth").write_text(os.path.relpath(str(HERE), site) + "\n")
     if not run(PYTHON, "-c", "import jupyterlab, torch, lessons.corpus"):
-        stop("The packages are there but do not start; Python's own words are above, and "
-             "START.html knows the usual reasons.")  # fmt: skip
+        stop("The packages are there but do not start; Python's own message is above, and "
+             "START.html lists the usual reasons.")  # fmt: skip
     READY.touch()
 
 
@@ -93,15 +93,15 @@ def open_lab():
     while lab.poll() is None:
         try:
             lab.wait()
-        except KeyboardInterrupt:  # JupyterLab has heard it too, and is closing
+        except KeyboardInterrupt:  # JupyterLab received it too, and is shutting down
             continue
     sys.exit(lab.returncode)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--no-lab", action="store_true", help="set up, and open nothing")
-    parser.add_argument("--online", action="store_true", help="leave wheels/ aside")
+    parser.add_argument("--no-lab", action="store_true", help="set up, but do not open JupyterLab")
+    parser.add_argument("--online", action="store_true", help="ignore wheels/")
     args = parser.parse_args()
     try:
         described = WHEELS / "kit.txt"
@@ -114,7 +114,7 @@ def main():
     except OSError as error:
         stop(f"{error.filename or HERE} cannot be read or written ({error.strerror}).")
     except KeyboardInterrupt:
-        stop("Stopped; the same command starts again.")
+        stop("Stopped; the same command starts it again.")
     if not args.no_lab:
         open_lab()
 
