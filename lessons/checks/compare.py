@@ -58,9 +58,9 @@ def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> No
         except Mistake as mistake:
             if mistake.known or before is None:
                 raise
-            hint = "is a size written as a number, or taken from the wrong axis? "
-            guess = hint if mistake.size else ""
-            raise Mistake(f"Right for {before}, but not for the next. {guess}{mistake}") from None
+            hint = ": is a size written as a number, or taken from the wrong axis? "
+            guess = hint if mistake.size else ". "
+            raise Mistake(f"Right for {before}, but not for the next{guess}{mistake}") from None
         before = case
 
 

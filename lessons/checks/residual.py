@@ -100,7 +100,7 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
         share = sum(which[n] for which in kept) / len(kept)
         # Two hundred draws: five standard deviations are 0.15.
         if abs(share - keep) > 0.15:
-            raise Mistake(f"With drop = 0.25 {name} is kept in {share:.0%} of 200 calls, not 75 %.")
+            raise Mistake(f"With drop = 0.25 {name} is kept in {share:.0%} of 200 calls, not 75%.")
     always = call(answer, C, 2, 0.0, case="drop = 0")
     calls = [call(always, x, case="drop = 0").detach() for _ in range(100)]
     if not all(close(calls[0], other) for other in calls):
