@@ -1,15 +1,27 @@
 import sys
+from dataclasses import replace
 
 import figures as plot_loss
 from conftest import losses_of
-from lessons.ladder import RUNGS
-from lessons.plots import plot_ladder, plot_loss_curves, plot_matrix, title_of
+from lessons import plots
+from lessons.ladder import LADDER, RUNGS
+from lessons.plots import plot_ladder, plot_loss_curves, plot_matrix, styles_of, title_of
+from lessons.records import read_losses
 
 import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    plt.close("all")
 
 
 @pytest.fixture
@@ -18,6 +30,27 @@ def folder(tmp_path):
     for name in ("02_single_head", "99_something_else"):
         losses_of(RUNGS[1], 0).to_csv(tmp_path / f"{name}.csv", index=False)
     return tmp_path
+
+
+def losses_of_all(stems):
+    """Made-up losses, the same for each of these loss files."""
+    return pd.concat([losses_of(RUNGS[0], 0).assign(rung=stem) for stem in stems])
+
+
+def lines_by_name(ax):
+    return {line.get_label(): line for line in ax.get_lines() if line.get_label()[0] != "_"}
+
+
+def looks(line):
+    return line.get_color(), line.get_marker(), line.get_markerfacecolor()
+
+
+def recorded(rungs):
+    """The losses on record of these rungs, drawn and laid out."""
+    losses = read_losses()
+    figure = plot_loss_curves(losses[losses.rung.isin([rung.stem for rung in rungs])], "title")
+    figure.canvas.draw()
+    return figure.axes[0]
 
 
 def draw(monkeypatch, *words):
@@ -48,12 +81,109 @@ def test_a_loss_file_is_shown_under_the_title_of_its_rung_or_its_own_name():
 
 def test_the_ladder_is_climbed_in_its_order_and_not_in_the_files():
     stems = ["99_something_else", "08_scaled_up", "08_small_gpt"]
-    losses = pd.concat([losses_of(RUNGS[0], 0).assign(rung=stem) for stem in sorted(stems)])
-    titles = ["small GPT", "scaled up", "99_something_else"]
-    shown = [t.get_text() for t in plot_loss_curves(losses, "title").axes[0].get_legend().texts]
-    assert shown == titles
+    losses = losses_of_all(sorted(stems))
+    _, shown = plot_loss_curves(losses, "title").axes[0].get_legend_handles_labels()
+    assert shown == ["small GPT", "scaled up", "99_something_else"]
     ticks = plot_ladder(losses, "title").axes[0].get_xticklabels()
-    assert [t.get_text().replace("\n", " ") for t in ticks] == titles
+    assert [t.get_text() for t in ticks] == ["small\nGPT", "scaled\nup", "99_\nsomething_\nelse"]
+
+
+def test_a_rung_has_the_same_colour_and_marker_in_every_subset_and_in_both_figures():
+    stems = [rung.stem for rung in LADDER]
+    everywhere = lines_by_name(plot_loss_curves(losses_of_all(stems), "title").axes[0])
+    assert len(everywhere) == len(LADDER)
+    for subset in (*([stem] for stem in stems), stems[1:3], stems[::-2], ["99_else", stems[6]]):
+        losses = losses_of_all(subset)
+        curves = lines_by_name(plot_loss_curves(losses, "title").axes[0])
+        points = {line.get_xdata()[0]: line for line in plot_ladder(losses, "title").axes[0].lines
+                  if line.get_marker() not in ("_", "None")}  # fmt: skip
+        for place, stem in enumerate(styles_of(subset)):
+            name = title_of(stem)
+            assert looks(points[place]) == looks(curves[name])
+            assert stem not in stems or looks(curves[name]) == looks(everywhere[name])
+        plt.close("all")
+
+
+def test_no_two_rungs_share_colour_and_marker_however_long_the_ladder(monkeypatch):
+    now = styles_of(rung.stem for rung in LADDER)
+    new = [replace(RUNGS[0], number=number, title=f"new {number}") for number in range(10, 40)]
+    monkeypatch.setattr(plots, "LADDER", (*LADDER, *new))
+    later = styles_of(rung.stem for rung in plots.LADDER)
+    assert {stem: later[stem] for stem in now} == now
+    pairs = [(style["color"], style["marker"]) for style in later.values()]
+    assert len(set(pairs)) == len(plots.LADDER)
+    assert all(len(set(of_ten)) == 10 for of_ten in zip(*pairs[:10], strict=True))
+
+
+def test_runs_that_are_no_rungs_look_like_none_and_unlike_each_other():
+    strangers = styles_of(["99_something_else", "my_own_run", RUNGS[0].stem])
+    rung = strangers.pop(RUNGS[0].stem)
+    assert all(style["color"] not in plots.COLORS for style in strangers.values())
+    assert all(style["markerfacecolor"] == "white" for style in strangers.values())
+    assert rung["color"] in plots.COLORS and rung["markerfacecolor"] == rung["color"]
+    assert len({style["marker"] for style in strangers.values()}) == 2
+
+
+# How linear RGB looks without red, green or blue cones: Machado, Oliveira and Fernandes, 2009.
+BLIND = {
+    "protan": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "deutan": [[0.3674, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "tritan": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9309, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+
+
+@pytest.mark.parametrize("kind", BLIND)
+def test_colour_blind_readers_tell_the_colours_of_the_rungs_apart(kind):
+    linear = np.array([to_rgb(color) for color in plots.COLORS]) ** 2.2
+    seen = np.clip(linear @ np.array(BLIND[kind]).T, 0, 1)
+    # To CIELAB, where a distance of 2 can just be seen side by side.
+    xyz = seen @ np.array([[0.434, 0.219, 0.018], [0.376, 0.715, 0.109], [0.190, 0.072, 0.873]])
+    x, y, z = np.where(xyz > 0.0089, np.cbrt(xyz), 7.787 * xyz + 0.138).T
+    lab = np.stack([116 * y, 500 * (x - y), 200 * (y - z)], axis=1)
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    assert distances[np.triu_indices(len(lab), 1)].min() > 12
+
+
+@pytest.mark.parametrize("rungs", [RUNGS, RUNGS[4:7]], ids=["all", "lesson 7"])
+def test_residual_post_norm_and_pre_norm_are_told_apart_without_colour(rungs):
+    ax = recorded(rungs)
+    lines = lines_by_name(ax.child_axes[0])
+    assert list(lines) == ["residual", "post-norm", "pre-norm"]
+    assert len({line.get_marker() for line in lines.values()}) == 3
+    styles = styles_of(rung.stem for rung in RUNGS[4:7])
+    assert len({style["linestyle"] for style in styles.values()}) == 3
+    ends = [line.get_transform().transform(line.get_xydata()[-1])[1] for line in lines.values()]
+    assert (-np.diff(ends) * 72 / ax.figure.dpi > 4).all()  # points: half a marker
+
+
+def test_the_inset_hides_no_line():
+    ax = recorded(RUNGS)
+    box = ax.child_axes[0].get_tightbbox()
+    for line in lines_by_name(ax).values():
+        assert not line.get_path().transformed(line.get_transform()).intersects_bbox(box, False)
+
+
+def test_lines_that_end_far_apart_have_no_inset():
+    assert not recorded(RUNGS[2:4]).child_axes
+
+
+def test_the_names_stand_in_the_order_of_the_losses_and_apart():
+    ax = recorded(RUNGS)
+    names = [text for text in ax.texts if text.get_text()]
+    losses = [float(text.get_text().split()[-1]) for text in names]
+    boxes = [text.get_window_extent() for text in names]
+    assert len(names) == len(RUNGS) and losses == sorted(losses)
+    assert all(low.y1 <= high.y0 for low, high in zip(boxes, boxes[1:], strict=False))
+
+
+def test_a_rung_whose_seed_diverged_says_so_and_its_line_stops_there():
+    losses = pd.concat([losses_of(RUNGS[0], seed).assign(rung=RUNGS[0].stem) for seed in (0, 1)])
+    losses.loc[(losses.seed == 1) & (losses.step == 4), "val_loss"] = float("nan")
+    ax = plot_loss_curves(losses, "title").axes[0]
+    assert list(lines_by_name(ax)["bigram"].get_xdata()) == [0, 2]
+    assert "bigram nan" in [text.get_text() for text in ax.texts]
+    nothing = losses.assign(val_loss=float("nan"))
+    assert "bigram nan" in [t.get_text() for t in plot_loss_curves(nothing, "title").axes[0].texts]
 
 
 def test_a_heat_map_labels_every_row_and_column():
