@@ -1,1 +1,1 @@
-"""What scripts and tests know about the course itself: its lessons, its pages, its address."""
+"""What scripts and tests need to know of the course as a whole; no notebook imports it."""

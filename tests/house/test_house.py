@@ -8,7 +8,9 @@ import tomllib
 from pathlib import Path
 
 import readme as readme_table
+from lessons.course.catalogue import lesson_paths
 from lessons.course.markers import README, replace_between
+from lessons.ladder import LADDER
 from lessons.records import LOSSES_DIR
 
 import pytest
@@ -26,16 +28,24 @@ INNER = {
     *("forward", "wrapped", "record", "estimate", "save", "note", "needed", "look", "work"),
     *("table", "losses", "outcome", "mean_square"),
 }
+LESSON_PATHS = lesson_paths(ROOT / "notebooks")
 
 
 def source_of(name: str) -> str:
     return (ROOT / "lessons" / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
+def lesson_of(name: str) -> int | None:
+    """The number of the lesson that teaches this module, as its first line says."""
+    match = re.match(r'"""Lesson (\d+) · ', source_of(name))
+    return int(match[1]) if match else None
+
+
 def test_every_module_has_its_place_in_the_house():
     paths = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.py")]
     names = {".".join(path.with_suffix("").parts) for path in paths if path.stem != "__init__"}
-    assert sorted(names) == sorted(HOUSE)
+    assert names <= set(HOUSE), f"no place in pyproject.toml's house: {sorted(names - set(HOUSE))}"
+    assert names >= set(HOUSE), f"in the house, not in lessons/: {sorted(set(HOUSE) - names)}"
 
 
 def imported_by(source: str) -> set[str]:
@@ -84,6 +94,20 @@ def test_a_module_is_short_and_says_which_lesson_teaches_it(name):
     source = source_of(name)
     assert len(source.splitlines()) < 200
     assert re.match(r'"""(Lesson \d+|Plumbing) · ', source)
+
+
+def test_what_modules_and_rungs_call_a_lesson_is_one():
+    named = {lesson_of(name) for name in HOUSE} - {None} | {rung.lesson for rung in LADDER}
+    missing = sorted(named - set(range(1, len(LESSON_PATHS) + 1)))
+    assert not missing, [f"notebooks/{n:02d}_….ipynb is missing" for n in missing]
+
+
+def test_what_a_lesson_teaches_is_tried_by_a_test_or_as_a_part_of_a_rung():
+    paths = [ROOT / "lessons" / "ladder.py", *(ROOT / "tests").rglob("test_*.py")]
+    users = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    for name in filter(lesson_of, HOUSE):
+        imported = re.search(rf"^from lessons\.{re.escape(name)} import", users, re.MULTILINE)
+        assert imported, f"no test imports lessons.{name}: write test_{name}.py"
 
 
 @pytest.mark.parametrize("name", HOUSE)
