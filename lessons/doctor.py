@@ -26,7 +26,7 @@ GIB = 2**30
 TIME_LIMIT = 120  # seconds: the first import of torch after its installation is slow
 LOOK_FOR_GPU = """
 import torch
-cpu = "CPU only: lessons 1 to 8 run on it"
+cpu = "CPU only: every lesson runs on it"
 other = "MPS: used where you say --device mps" if torch.backends.mps.is_available() else cpu
 print("CUDA: " + torch.cuda.get_device_name() if torch.cuda.is_available() else other)
 """

@@ -9,11 +9,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
-
-from lessons.files import write_whole
-from lessons.errors import BadInput, exits_cleanly
+from lessons.course.catalogue import Lesson, read_lessons, solutions_of
 from lessons.course.markers import README, replace_between, write_or_check
+from lessons.errors import BadInput, exits_cleanly
+from lessons.files import write_whole
+
+import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
@@ -78,12 +79,13 @@ def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -
     return nbformat.writes(notebook) + "\n"
 
 
-def listed(readme: str, titles: dict[Path, str], place: dict[str, str]) -> str:
+def listed(readme: str, lessons: list[Lesson], place: dict[str, str]) -> str:
     """The README's text with the list of lessons as it should be."""
     rows = ["| lesson | in Colab | exercises solved |", "|---|---|---|"]
-    for path, title in titles.items():
-        solved = f"[solutions](notebooks/solutions/{path.stem}_solutions.ipynb)"
-        rows.append(f"| [{title}](notebooks/{path.name}) | {badge(place, path)} | {solved} |")
+    for lesson in lessons:
+        solved = f"[solutions](notebooks/solutions/{solutions_of(lesson.path).name})"
+        link = f"[{lesson.heading}](notebooks/{lesson.path.name})"
+        rows.append(f"| {link} | {badge(place, lesson.path)} | {solved} |")
     return replace_between(readme, "lessons", "\n".join(rows))
 
 
@@ -95,20 +97,17 @@ def main() -> None:
     place = home(args.fork)
     if args.fork and args.write:
         adopt(place, ROOT / "pyproject.toml")
-    texts, titles = {}, {}
-    for path in sorted((ROOT / "notebooks").glob("**/[0-9][0-9]_*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        texts[path] = linked(notebook, path, place)
-        if path.parent.name == "notebooks":
-            titles[path] = re.search(r"^# (.*)$", notebook.cells[0].source, re.MULTILINE)[1]
-    texts[README] = listed(README.read_text(encoding="utf-8"), titles, place)
+    lessons, texts = read_lessons(ROOT / "notebooks"), {}
+    for path in [file for lesson in lessons for file in (lesson.path, solutions_of(lesson.path))]:
+        if path.exists():
+            texts[path] = linked(nbformat.read(path, as_version=4), path, place)
+    texts[README] = listed(README.read_text(encoding="utf-8"), lessons, place)
     stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
-    for path in stale:
-        print(f"{path.name} {'written' if args.write else 'is stale: run `make notebooks`'}")
-        if args.write:
-            write_whole(path, texts[path].encode())
     if stale and args.check:
-        sys.exit(1)
+        sys.exit("\n".join(f"{path.name} is stale: run `make notebooks`." for path in stale))
+    for path in stale:
+        write_whole(path, texts[path].encode())
+        print(f"{path.name} written")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import os
 import re
 from pathlib import Path
 
+from lessons.corpus import is_tiny_shakespeare, load_text
+from lessons.course.catalogue import lesson_paths, solutions_of
+from lessons.errors import BadInput, exits_cleanly
+from lessons.files import write_whole
+
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-
-from lessons.corpus import is_tiny_shakespeare, load_text
-from lessons.files import write_whole
-from lessons.errors import BadInput, exits_cleanly
 
 NOTEBOOKS_DIR = Path(__file__).resolve().parents[2] / "notebooks"
 # The same for everyone, so that a run on another machine does not touch it.
@@ -91,12 +92,12 @@ def main() -> None:
     os.environ["TQDM_DISABLE"] = "1"
     # The prose is about what a CPU trains.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    paths = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+    paths = lesson_paths(NOTEBOOKS_DIR)
     unknown = set(args.notebooks) - {path.name[:2] for path in paths}
     if unknown:
         raise BadInput(f"There is no notebook {unknown.pop()}: give its two digits, such as 01.")
     # A lesson quotes the one before it; solutions stand for themselves.
-    solutions = sorted((NOTEBOOKS_DIR / "solutions").glob("[0-9][0-9]_*.ipynb"))
+    solutions = [path for path in map(solutions_of, paths) if path.exists()]
     before = dict(zip(paths[1:], paths, strict=False))
     for path in paths + solutions:
         if not args.notebooks or path.name[:2] in args.notebooks:

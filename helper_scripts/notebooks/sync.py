@@ -10,11 +10,12 @@ import re
 import sys
 from pathlib import Path
 
-import nbformat
-
-from lessons.files import write_whole
-from lessons.errors import exits_cleanly
+from lessons.course.catalogue import lesson_paths
 from lessons.course.markers import write_or_check
+from lessons.errors import exits_cleanly
+from lessons.files import write_whole
+
+import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
 Span = tuple[int, int]  # first line and the line after the last, counted from 0
@@ -76,9 +77,9 @@ def sync(notebook: nbformat.NotebookNode, texts: dict[str, str]) -> list[str]:
 def main() -> None:
     args = write_or_check(__doc__.splitlines()[0]).parse_args()
     failed = False
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for number, path in enumerate(lesson_paths(ROOT / "notebooks"), 1):
         notebook = nbformat.read(path, as_version=4)
-        differences = sync(notebook, taught(int(path.name[:2]), ROOT / "lessons"))
+        differences = sync(notebook, taught(number, ROOT / "lessons"))
         for difference in differences:
             print(f"{path.name}: {difference}")
             failed |= args.check or difference.startswith("no cell")

@@ -4,15 +4,12 @@ Minutes are the notebooks', seconds those in data/losses/. A plan is a table of 
 in TEACHING.md: its parts are added up, and held against the time that there is.
 """
 
-import re
-
+from lessons.course.catalogue import Lesson, read_lessons
 from lessons.course.markers import README, refresh, replace_between, write_or_check
 from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import RUNGS
 from lessons.records import read_losses
 from lessons.results import summary
-
-import nbformat
 
 TEACHING = README.with_name("TEACHING.md")
 # The minutes that there are, with breaks and without lunch.
@@ -22,54 +19,57 @@ OTHER = dict.fromkeys(["opening", "ladder", "closing"], "talk") | {"break": "bre
 OTHER["spare"] = "spare"
 
 
-def read_lessons() -> list[tuple[str, int, list[int]]]:
-    """Each lesson's title, teaching minutes and minutes of its exercises."""
-    lessons = []
-    for path in sorted((README.parent / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-        title = re.search(r"^# Lesson (.+)$", text, re.MULTILINE)[1]
-        each = re.findall(r"^\*\*\d · .*?\((\d+) minutes\)", text, re.MULTILINE)
-        teaching = notebook.metadata["gpt_ladder"]["minutes"]["lesson"]
-        lessons.append((title, teaching, [int(n) for n in each]))
-    return lessons
-
-
-def minutes_table(lessons: list[tuple[str, int, list[int]]]) -> str:
+def minutes_table(lessons: list[Lesson]) -> str:
     """A row for each lesson, with the seconds of its last rung if it has one, and the sums."""
     table = summary(read_losses())
     trains = {r.lesson: f"{table.seconds[r.stem]:.0f} s" for r in RUNGS if r.stem in table.index}
     rows = ["| lesson | teaching | exercises | both | its rung trains |", "|---|--:|--:|--:|--:|"]
-    sums = sum(teaching for _, teaching, _ in lessons), sum(sum(each) for *_, each in lessons)
-    for n, (title, teaching, each) in enumerate(lessons, 1):
-        both = teaching + sum(each)
-        rows.append(f"| {title} | {teaching} | {sum(each)} | {both} | {trains.get(n, '')} |")
+    sums = sum(each.minutes for each in lessons), sum(each.exercise_minutes for each in lessons)
+    for each in lessons:
+        title, both = f"{each.number} · {each.title}", each.minutes + each.exercise_minutes
+        rows.append(
+            f"| {title} | {each.minutes} | {each.exercise_minutes} | {both} "
+            f"| {trains.get(each.number, '')} |"
+        )
     return "\n".join([*rows, f"| **all** | {sums[0]} | {sums[1]} | **{sum(sums)}** | |"])
 
 
-def kind_of(part: str, minutes: int, lessons: list[tuple[str, int, list[int]]]) -> str:
+def stated_minutes(lessons: list[Lesson]) -> dict[str, int]:
+    """Each part of a lesson that a plan may name -> the minutes that its notebook states."""
+    stated = {}
+    for lesson in lessons:
+        name = f"lesson {lesson.number}"
+        stated |= {name: lesson.minutes, f"{name}, shortened": lesson.minutes}
+        for n, exercise in enumerate(lesson.exercises, 1):
+            stated[f"{name}, exercise {n}"] = exercise.minutes
+    return stated
+
+
+def kind_of(part: str, minutes: int, stated: dict[str, int]) -> str:
     """One of KINDS for a row of a plan; raises BadInput if its notebook has other minutes."""
-    match = re.fullmatch(r"lesson ([1-8])(, shortened|, exercise ([1-3]))?", part)
-    if not match and part not in OTHER:
-        raise BadInput(f"{part!r} in a plan is neither of a lesson nor one of {', '.join(OTHER)}.")
-    if not match:
+    if part in OTHER:
         return OTHER[part]
-    (_, teaching, each), exercise = lessons[int(match[1]) - 1], match[3]
-    stated = each[int(exercise) - 1] if exercise else teaching
-    if not (minutes < stated if part.endswith("shortened") else minutes == stated):
-        raise BadInput(f"A plan has {minutes} minutes for {part}, and the notebook has {stated}.")
-    return "exercises" if exercise else "teaching"
+    if part not in stated:
+        raise BadInput(
+            f"{part!r} in a plan is neither of a lesson that there is nor one of "
+            f"{', '.join(OTHER)}."
+        )
+    limit = stated[part]
+    if not (minutes < limit if part.endswith("shortened") else minutes == limit):
+        raise BadInput(f"A plan has {minutes} minutes for {part}, and the notebook has {limit}.")
+    return "exercises" if "exercise" in part else "teaching"
 
 
-def plans_table(page: str, lessons: list[tuple[str, int, list[int]]]) -> str:
+def plans_table(page: str, lessons: list[Lesson]) -> str:
     """What the parts of each plan add up to; raises BadInput if a plan does not fit its time."""
+    stated = stated_minutes(lessons)
     table = [f"| plan | {' | '.join(KINDS)} | in all |", "|---" + "|--:" * 6 + "|"]
     for plan, limit in PLANS.items():
         section = page.partition(f"\n### {plan}\n")[2].partition("\n#")[0]
         rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("|")][2:]
         sums = dict.fromkeys(KINDS, 0)
         for part, minutes in rows:
-            sums[kind_of(part.strip(), int(minutes), lessons)] += int(minutes)
+            sums[kind_of(part.strip(), int(minutes), stated)] += int(minutes)
         total = sum(sums.values())
         if not 0 < total <= limit:
             raise BadInput(f"{plan!r} in TEACHING.md takes {total} of {limit} minutes: change it.")
@@ -80,7 +80,7 @@ def plans_table(page: str, lessons: list[tuple[str, int, list[int]]]) -> str:
 @exits_cleanly
 def main() -> None:
     args = write_or_check(__doc__.splitlines()[0]).parse_args()
-    old, lessons = TEACHING.read_text(encoding="utf-8"), read_lessons()
+    old, lessons = TEACHING.read_text(encoding="utf-8"), read_lessons(README.parent / "notebooks")
     new = replace_between(old, "minutes", minutes_table(lessons))
     new = replace_between(new, "plans", plans_table(old, lessons))
     refresh(TEACHING, old, new, args.write, "`make figures`")

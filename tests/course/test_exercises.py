@@ -5,30 +5,30 @@ import re
 from pathlib import Path
 
 from lessons import checks
+from lessons.course.catalogue import Lesson, read_lessons, solutions_of
 
 import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+LESSONS = read_lessons(ROOT / "notebooks")
 
 
-@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
-def lesson(request) -> Path:
+@pytest.fixture(params=LESSONS, ids=lambda lesson: lesson.path.stem)
+def lesson(request) -> Lesson:
     return request.param
 
 
-def exercises_of(path: Path) -> list[list]:
+def exercises_of(lesson: Lesson) -> list[list]:
     """For each exercise its stub, its check, and the cell that begins with its hint."""
-    cells = nbformat.read(path, as_version=4).cells
-    first = next(n for n, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
-    stubs = [n for n, cell in enumerate(cells) if "raise NotImplementedError" in cell.source]
-    return [cells[n : n + 3] for n in stubs if n > first and cells[n].cell_type == "code"]
+    cells = nbformat.read(lesson.path, as_version=4).cells
+    stubs = [exercise.stub for exercise in lesson.exercises]
+    return [cells[n : n + 3] for n, cell in enumerate(cells) if cell.source in stubs]
 
 
-def solutions_of(path: Path) -> list:
-    name = f"{path.stem}_solutions.ipynb"
-    return nbformat.read(path.parent / "solutions" / name, as_version=4).cells
+def solved(lesson: Lesson) -> list:
+    """The cells of a lesson's solutions."""
+    return nbformat.read(solutions_of(lesson.path), as_version=4).cells
 
 
 def answer_in(source: str) -> ast.FunctionDef | ast.ClassDef:
@@ -43,8 +43,9 @@ def shown(cell) -> str:
 def test_an_exercise_is_a_stub_a_check_and_a_folded_hint(lesson):
     exercises = exercises_of(lesson)
     assert len(exercises) == 3
-    for stub, check, hint in exercises:
+    for (stub, check, hint), exercise in zip(exercises, lesson.exercises, strict=True):
         node = answer_in(stub.source)
+        assert node.name == exercise.name
         assert "Example" in ast.get_docstring(node)
         assert f"checks.{node.name}(" in check.source.splitlines()[-1]
         assert hint.source.startswith("<details><summary>Hint</summary>")
@@ -56,9 +57,10 @@ def test_an_untouched_lesson_says_of_each_exercise_that_it_waits(lesson):
 
 
 def test_the_lessons_have_an_exercise_for_every_check():
-    names = [answer_in(stub.source).name for p in LESSONS for stub, _, _ in exercises_of(p)]
-    assert len(names) == 24
-    assert sorted(names) == sorted(set(checks.__all__) - {"Verdict", "attempt"})
+    names = [exercise.name for lesson in LESSONS for exercise in lesson.exercises]
+    assert len(names) == 3 * len(LESSONS) == len(set(names))
+    exported = set(checks.__all__) - {"Verdict", "attempt"}
+    assert exported == set(names), f"lessons/checks/__init__.py: {sorted(exported ^ set(names))}"
 
 
 def promise(node) -> tuple:
@@ -70,7 +72,7 @@ def promise(node) -> tuple:
 
 
 def test_a_solution_has_the_form_of_its_stub_and_passed_the_same_check(lesson):
-    cells = solutions_of(lesson)
+    cells = solved(lesson)
     by_id = {cell.id: cell for cell in cells}
     order = [cell.id for cell in cells]
     for n, (stub, check, _) in enumerate(exercises_of(lesson), 1):
@@ -88,11 +90,11 @@ def test_a_solution_has_the_form_of_its_stub_and_passed_the_same_check(lesson):
 
 
 def test_no_figure_in_a_solutions_prose_is_typed_in(lesson):
-    cells = [cell for cell in solutions_of(lesson) if cell.cell_type == "markdown"]
+    cells = [cell for cell in solved(lesson) if cell.cell_type == "markdown"]
     prose = "\n".join(cell.source for cell in cells if cell.id.startswith("why"))
     printed = "\n".join(
         cell.source + "".join(out.get("text", "") for out in cell.outputs)
-        for cell in solutions_of(lesson)
+        for cell in solved(lesson)
         if cell.cell_type == "code"
     )
     assert set(re.findall(r"\d+\.\d+", prose)) <= set(re.findall(r"\d+\.\d+", printed))

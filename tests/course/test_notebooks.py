@@ -16,8 +16,9 @@ import run as run_notebooks
 import sync as sync_notebooks
 import teaching as teaching_table
 from conftest import copy_of_the_course
+from lessons.course.catalogue import lesson_paths, read_lesson, solutions_of
 from lessons.errors import BadInput
-from lessons.ladder import RUNGS
+from lessons.ladder import LADDER, RUNGS
 from lessons.records import read_losses
 from lessons.results import summary
 
@@ -26,18 +27,14 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+PATHS = lesson_paths(ROOT / "notebooks")
 EVERY = PATHS + sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 
 
-LESSONS = [
-    *("01_bigram", "02_averaging_trick", "03_single_head", "04_multi_head"),
-    *("05_feed_forward", "06_residuals", "07_post_vs_pre_norm", "08_scaling_up"),
-]
-
-
-def test_the_course_has_its_eight_lessons_and_their_solutions():
-    assert [path.stem for path in EVERY] == LESSONS + [f"{name}_solutions" for name in LESSONS]
+def test_every_lesson_has_its_solutions_and_there_are_no_others():
+    expected = PATHS + [solutions_of(path) for path in PATHS]
+    odd = sorted(path.relative_to(ROOT).as_posix() for path in set(EVERY) ^ set(expected))
+    assert EVERY == expected, odd
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -120,14 +117,14 @@ def test_an_idea_takes_at_most_120_words(notebook):
             assert len(text.split()) <= 120, cell.source
 
 
-def test_the_minutes_stand_in_the_metadata_and_in_the_text(notebook):
+def test_the_minutes_stand_in_the_metadata_and_in_the_text(path, notebook):
     minutes = notebook.metadata["gpt_ladder"]["minutes"]
     line = "**Minutes:** {lesson} to read and run, {exercises} for the exercises.".format(**minutes)
     assert line in notebook.cells[0].source
     assert 20 <= minutes["lesson"] <= 45
-    cells = [cell.source for cell in notebook.cells if "minutes).**" in cell.source]
-    stated = [int(n) for source in cells for n in re.findall(r"\((\d+) minutes\)", source)]
-    assert stated == [5, 15, 30] and sum(stated) == minutes["exercises"]
+    lesson = read_lesson(path)
+    assert [exercise.minutes for exercise in lesson.exercises] == [5, 15, 30]
+    assert (lesson.minutes, lesson.exercise_minutes) == (minutes["lesson"], minutes["exercises"])
 
 
 def test_it_opens_with_what_the_last_lesson_wrote(path, notebook):
@@ -160,22 +157,26 @@ def test_every_figure_in_the_prose_was_printed_by_a_cell_or_is_on_record(path, n
 
 def test_the_rungs_that_it_printed_are_those_on_record(path, notebook):
     table = summary(read_losses()).round(3)
-    rows = re.findall(r"^(\d\d_\w+) +(\d+) +(\S+) +(\S+)", texts_of(notebook), re.MULTILINE)
+    rows = re.findall(r"^(\d\d+_\w+) +(\d+) +(\S+) +(\S+)", texts_of(notebook), re.MULTILINE)
     for stem, *numbers in rows:
         assert stem in table.index
         wanted = table.loc[stem, ["seeds", "val_loss", "sd"]].tolist()
         assert [float(n) for n in numbers] == pytest.approx(wanted, nan_ok=True)
-    if path == PATHS[-1]:
+    # The lesson that ends the ladder shows all of it.
+    if PATHS.index(path) + 1 == max(rung.lesson for rung in LADDER):
         assert {row[0] for row in rows} == set(table.index)
 
 
-def test_lesson_8_alone_asks_for_a_gpu(path, notebook):
-    assert (notebook.metadata.get("accelerator") == "GPU") == path.name.startswith("08_")
+def test_a_lesson_asks_for_a_gpu_where_its_code_takes_one(notebook):
+    takes_one = any("pick_device(" in cell.source for cell in code_cells(notebook))
+    assert (notebook.metadata.get("accelerator") == "GPU") == takes_one
 
 
 def test_what_it_teaches_is_the_text_of_the_module(path, notebook):
-    texts = sync_notebooks.taught(int(path.name[:2]), ROOT / "lessons")
-    assert texts and sync_notebooks.sync(notebook, texts) == []
+    number = PATHS.index(path) + 1
+    texts = sync_notebooks.taught(number, ROOT / "lessons")
+    assert texts, f"no module of lessons/ begins with `Lesson {number} ·`"
+    assert sync_notebooks.sync(notebook, texts) == [], path.name
 
 
 def test_badges_and_setup_cells_lead_home():

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 from conftest import copy_of_the_course
+from lessons.course.catalogue import lesson_paths, solutions_of
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
+LESSONS = lesson_paths(ROOT / "notebooks")
+NOTEBOOKS = [*LESSONS, *map(solutions_of, LESSONS)]
 
 
 @pytest.fixture

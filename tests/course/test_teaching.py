@@ -7,6 +7,7 @@ from pathlib import Path
 
 import teaching as teaching_table
 import wheels as workshop_wheels
+from lessons.course.catalogue import read_lessons
 from lessons.course.markers import replace_between
 from lessons.errors import BadInput
 
@@ -14,21 +15,20 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 PAGE = teaching_table.TEACHING.read_text(encoding="utf-8")
-LESSONS = teaching_table.read_lessons()
-each_lesson = pytest.mark.parametrize("n", range(1, 9))
+LESSONS = {lesson.number: lesson for lesson in read_lessons(ROOT / "notebooks")}
+each_lesson = pytest.mark.parametrize("n", LESSONS)
 
 
 def section(heading: str) -> str:
     """The part of the page below a heading, up to the next one."""
-    assert PAGE.count(f"\n{heading}") == 1, heading
+    assert PAGE.count(f"\n{heading}") == 1, f"TEACHING.md needs one {heading}"
     return PAGE.partition(f"\n{heading}")[2].partition("\n#")[0]
 
 
 @functools.cache
 def cells_of(n: int) -> list:
-    return nbformat.read(PATHS[n - 1], as_version=4).cells
+    return nbformat.read(LESSONS[n].path, as_version=4).cells
 
 
 @functools.cache
@@ -59,8 +59,8 @@ def test_the_minutes_are_those_of_the_metadata_and_add_up():
     table = PAGE.partition("<!-- minutes: start -->")[2].partition("<!-- minutes: end -->")[0]
     rows = [re.findall(r"\| \**(\d+)\** (?=\|)", line) for line in table.splitlines()[3:]]
     *each, total = [tuple(map(int, row)) for row in rows]
-    for path, row in zip(PATHS, each, strict=True):
-        minutes = nbformat.read(path, as_version=4).metadata["gpt_ladder"]["minutes"]
+    for lesson, row in zip(LESSONS.values(), each, strict=True):
+        minutes = nbformat.read(lesson.path, as_version=4).metadata["gpt_ladder"]["minutes"]
         assert row == (minutes["lesson"], minutes["exercises"], sum(minutes.values()))
     assert total == tuple(map(sum, zip(*each, strict=True)))
 
@@ -70,7 +70,7 @@ def test_a_plan_fits_its_time_and_has_minutes_to_spare(plan, limit):
     rows = re.findall(r"^\| (.+?) \| (\d+) \|", section(f"### {plan}\n"), re.MULTILINE)
     assert sum(int(minutes) for _, minutes in rows) <= limit
     # Never timed with a class: at least a sixth more than the teaching minutes.
-    teaching = sum(int(m) for part, m in rows if re.fullmatch(r"lesson \d(, shortened)?", part))
+    teaching = sum(int(m) for part, m in rows if re.fullmatch(r"lesson \d+(, shortened)?", part))
     assert 6 * sum(int(m) for part, m in rows if part == "spare") >= teaching
 
 
@@ -82,13 +82,15 @@ def test_a_plan_fits_its_time_and_has_minutes_to_spare(plan, limit):
         ("lesson 1, exercise 1 | 5 |", "lesson 1, exercise 1 | 6 |", "and the notebook has 5"),
         ("lesson 1, shortened | 30 |", "lesson 1, shortened | 45 |", "and the notebook has 45"),
         ("| ladder | 10 |", "| the ladder | 10 |", "'the ladder' in a plan is neither"),
+        ("| lesson 3 | 45 |", "| lesson 0 | 45 |", "'lesson 0' in a plan is neither"),
+        ("lesson 1, exercise 1 |", "lesson 1, exercise 4 |", "'lesson 1, exercise 4' in a plan"),
         ("### 90 minutes\n", "### An hour\n", "takes 0 of 90"),
     ],
 )
 def test_a_plan_with_a_mistake_in_it_is_refused(old, new, sentence):
     assert old in PAGE
     with pytest.raises(BadInput, match=sentence):
-        teaching_table.plans_table(PAGE.replace(old, new, 1), LESSONS)
+        teaching_table.plans_table(PAGE.replace(old, new, 1), [*LESSONS.values()])
 
 
 def test_a_page_without_the_lines_that_a_script_writes_between_is_refused():
@@ -96,25 +98,31 @@ def test_a_page_without_the_lines_that_a_script_writes_between_is_refused():
         replace_between(PAGE.replace("<!-- minutes: end -->", ""), "minutes", "")
 
 
+def test_every_lesson_has_its_section_in_order_and_there_are_no_others():
+    sections = re.findall(r"^## (Lesson .+)$", PAGE, re.MULTILINE)
+    assert sections == [lesson.heading for lesson in LESSONS.values()], "TEACHING.md"
+
+
 @each_lesson
 def test_the_goals_are_the_lessons_own(n):
     bullets = re.findall(r"^- (.+)[;.]$", cells_of(n)[0].source, re.MULTILINE)
     assert len(bullets) == 3
     goals = f"**Goals.** They can {'; '.join(bullets)}."
-    assert goals in section(f"## Lesson {LESSONS[n - 1][0]}\n")
+    assert goals in section(f"## {LESSONS[n].heading}\n")
 
 
 @each_lesson
 def test_a_lesson_has_what_a_teacher_needs_and_names_its_sections_as_they_are(n):
-    text = section(f"## Lesson {LESSONS[n - 1][0]}\n")
+    text = section(f"## {LESSONS[n].heading}\n")
     for lead in ("**Goals.**", "| on the screen | ask |", "**Skip.**", "**Ask the room.**"):
         assert lead in text
     assert italics(text) and italics(text) <= headings(n)
 
 
 def test_a_shortened_lesson_names_its_sections_as_they_are():
-    shortened = re.findall(r"^- \*\*Lesson (\d):\*\* (.+)$", section("### Shortened"), re.MULTILINE)
-    planned = {int(n) for n in re.findall(r"^\| lesson (\d), shortened", PAGE, re.MULTILINE)}
+    text = section("### Shortened")
+    shortened = re.findall(r"^- \*\*Lesson (\d+):\*\* (.+)$", text, re.MULTILINE)
+    planned = {int(n) for n in re.findall(r"^\| lesson (\d+), shortened", PAGE, re.MULTILINE)}
     assert {int(n) for n, _ in shortened} == planned
     for n, sections in shortened:
         assert len(italics(sections)) >= 3 and italics(sections) <= headings(int(n))
@@ -122,7 +130,7 @@ def test_a_shortened_lesson_names_its_sections_as_they_are():
 
 @each_lesson
 def test_what_is_quoted_is_said_by_a_check_or_stands_in_the_lesson(n):
-    text = section(f"## Lesson {LESSONS[n - 1][0]}\n")
+    text = section(f"## {LESSONS[n].heading}\n")
     quotes = re.findall(r'"([^"\n]+)"', text)
     room = re.search(r'^\*\*Ask the room\.\*\* "([^"]+)"', text, re.MULTILINE)[1]
     predictions = [c.source for c in cells_of(n) if "**Predict.**" in c.source]
@@ -138,7 +146,7 @@ def test_what_is_quoted_in_every_lesson_is_said_by_a_check():
 
 @each_lesson
 def test_every_loss_was_printed_in_the_lesson_or_an_earlier_one(n):
-    figures = set(re.findall(r"\d+\.\d+", section(f"## Lesson {LESSONS[n - 1][0]}\n")))
+    figures = set(re.findall(r"\d+\.\d+", section(f"## {LESSONS[n].heading}\n")))
     known = set(re.findall(r"\d+\.\d+", " ".join(printed(m) for m in range(1, n + 1))))
     assert figures and figures <= known
 

@@ -269,7 +269,7 @@ class backends:
     [
         (FAKE_TORCH.format(cuda=True, mps=False), True, "CUDA: NVIDIA Something", "ok"),
         (FAKE_TORCH.format(cuda=False, mps=True), False, "MPS: ", "ok"),
-        (FAKE_TORCH.format(cuda=False, mps=False), False, "CPU only: lessons 1 to 8", "ok"),
+        (FAKE_TORCH.format(cuda=False, mps=False), False, "CPU only: every lesson", "ok"),
         (FAKE_TORCH.format(cuda=False, mps=False), True, "CPU only", "note: .*driver"),
         ("raise OSError('libcudart')", False, "OSError: libcudart", "FIX: .*-m pip install"),
         ("import os; os.abort()", False, "", "FIX: .*-m pip install"),

@@ -176,7 +176,7 @@ def test_without_a_measurement_the_report_says_so(tmp_path):
 
 
 def test_the_readmes_table_has_a_row_for_the_scaled_up_rung_once_it_is_measured(tmp_path):
-    for path in LOSSES_DIR.glob("0[1-8]_*.*"):
+    for path in LOSSES_DIR.glob("*.*"):
         shutil.copy(path, tmp_path)
     made_up(1.47, 1.45).to_csv(tmp_path / "08_scaled_up.csv", index=False)
     about = json.loads((LOSSES_DIR / "08_small_gpt.json").read_text())
