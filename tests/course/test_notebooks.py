@@ -179,6 +179,14 @@ def test_what_it_teaches_is_the_text_of_the_module(path, notebook):
     assert sync_notebooks.sync(notebook, texts) == [], path.name
 
 
+def test_it_ends_with_the_question_that_leads_to_the_next_lesson(path, notebook):
+    last = notebook.cells[-1].source.rpartition("**Next.**")[2]
+    assert len(last.split()) >= 10
+    if path != PATHS[-1]:
+        following = PATHS.index(path) + 2
+        assert re.search(rf"[Ll]esson {following}\b", last), f"**Next.** of {path.name}"
+
+
 def test_badges_and_setup_cells_lead_home():
     place = colab_links.home(fork=False)
     for path in EVERY:

@@ -8,7 +8,7 @@ from pathlib import Path
 import teaching as teaching_table
 import wheels as workshop_wheels
 from lessons.course.catalogue import read_lessons
-from lessons.course.markers import replace_between
+from lessons.course.markers import README, replace_between
 from lessons.errors import BadInput
 
 import nbformat
@@ -63,6 +63,13 @@ def test_the_minutes_are_those_of_the_metadata_and_add_up():
         minutes = nbformat.read(lesson.path, as_version=4).metadata["gpt_ladder"]["minutes"]
         assert row == (minutes["lesson"], minutes["exercises"], sum(minutes.values()))
     assert total == tuple(map(sum, zip(*each, strict=True)))
+
+
+def test_the_least_and_the_most_minutes_are_those_of_the_lessons():
+    minutes = {lesson.minutes for lesson in LESSONS.values()}
+    span = f"{min(minutes)} to {max(minutes)}"
+    assert f"Each takes {span} minutes" in README.read_text(encoding="utf-8"), "README.md"
+    assert f"lessons stated at {span}." in PAGE, "TEACHING.md"
 
 
 @pytest.mark.parametrize("plan, limit", teaching_table.PLANS.items())
