@@ -1,0 +1,281 @@
+"""Lessons 9 and 10 are added step by step, and whatever step is left out, a test names it.
+
+In a scratch copy of the course both are made of lesson 5, under other names. STEPS is the
+check-list "A new lesson" of CONTRIBUTING.md.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import run_notebooks
+from conftest import copy_of_the_course
+from lessons.course.catalogue import lesson_paths, solutions_of
+
+MODEL = "05_feed_forward"  # the lesson that the new ones are made of
+
+
+@dataclass(frozen=True)
+class New:
+    """A new lesson in a copy of the course."""
+
+    course: Path
+    number: int
+    word: str
+
+    @property
+    def topic(self) -> str:
+        """The name of its modules."""
+        return f"{self.word}_lesson"
+
+    @property
+    def stem(self) -> str:
+        """The name of its notebook."""
+        return f"{self.number:02d}_{self.topic}"
+
+    @property
+    def notebook(self) -> Path:
+        """Where its notebook is, or is to be."""
+        return self.course / "notebooks" / f"{self.stem}.ipynb"
+
+    def adapted(self, text: str) -> str:
+        """A text of lesson 5 as one of this lesson; the names are as long, so lines fit."""
+        for old, new in {
+            MODEL: self.stem,
+            r"\bfeed_forward\b": self.topic,
+            "FeedForward": f"{self.word.title()}Feeder",
+            "relu_unit": f"{self.word}_bit",
+            "rate_experiment": f"{self.word}_trial_run",
+            r"(Lesson) 5 · Feed-forward": rf"\1 {self.number} · {self.word.title()} lesson",
+            r"([Ll]esson) 5\b": rf"\1 {self.number}",
+            r"(\*\*New terms:\*\*) [^.]*": rf"\1 {self.word} term",
+        }.items():
+            text = re.sub(old, new, text)
+        return text
+
+    def read(self, name: str) -> str:
+        """The text of a file of the copy."""
+        return (self.course / name).read_text(encoding="utf-8")
+
+    def write(self, name: str, text: str) -> None:
+        """Give a file of the copy this text."""
+        (self.course / name).write_text(text, encoding="utf-8", newline="\n")
+
+    def adapt(self, name: str) -> None:
+        """Copy a file of lesson 5's as one of this lesson's."""
+        self.write(self.adapted(name), self.adapted(self.read(name)))
+
+    def insert(self, name: str, text: str, before: str) -> None:
+        """Put a text before another one that stands in the file once."""
+        old = self.read(name)
+        assert old.count(before) == 1
+        self.write(name, old.replace(before, text + before))
+
+
+def add_module(new: New) -> None:
+    new.adapt("lessons/feed_forward.py")
+
+
+def add_to_the_house(new: New) -> None:
+    # The module imports none of ours, so it may stand at the bottom.
+    house = "tests/test_house.py"
+    new.write(house, new.read(house).replace("HOUSE = [\n", f'HOUSE = [\n    "{new.topic}",\n'))
+    new.insert(house, f'    "checks.{new.topic}",\n', before="]\nCOURSE")
+
+
+def add_tests(new: New) -> None:
+    name = f"{new.word.title()}Feeder"
+    new.write(f"tests/test_{new.topic}.py", f"""\
+from lessons.{new.topic} import {name}
+
+
+def test_it_has_two_matrices_and_two_biases():
+    assert len(list({name}(4).parameters())) == 4
+""")  # fmt: skip
+
+
+def add_notebook(new: New) -> None:
+    """As an author leaves it: a comment lags behind the module, and no cell was run."""
+    text = new.adapted(new.read(f"notebooks/{MODEL}.ipynb"))
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("  # without a bend, two linear layers are one", "")
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, new.notebook)
+
+
+def add_checks(new: New) -> None:
+    new.adapt("lessons/checks/feed_forward.py")
+
+
+def export_checks(new: New) -> None:
+    names = [f"Gated{new.word.title()}Feeder", f"{new.word}_bit", f"{new.word}_trial_run"]
+    package, imported = "lessons/checks/__init__.py", ", ".join(names)
+    line = f"from lessons.checks.{new.topic} import {imported}\n"
+    new.insert(package, line, before="from lessons.checks.verdict")
+    new.insert(package, "".join(f'    "{name}",\n' for name in names), before="]  # fmt: skip")
+
+
+def add_wrong_answers(new: New) -> None:
+    new.adapt("tests/wrong_answers/feed_forward.py")
+
+
+def add_solutions(new: New) -> None:
+    new.adapt(f"notebooks/solutions/{MODEL}_solutions.ipynb")
+
+
+def lead_to_it(new: New) -> None:
+    path = lesson_paths(new.course / "notebooks")[new.number - 2]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source += f" Lesson {new.number} goes on."
+    nbformat.write(notebook, path)
+
+
+def explain_terms(new: New) -> None:
+    head, *entries = new.read("GLOSSARY.md").rstrip("\n").split("\n- ")
+    link = f"([lesson {new.number}](notebooks/{new.stem}.ipynb))"
+    entries.append(f"**{new.word} term** {link}: What the {new.word} lesson is about.")
+    entries.sort(key=lambda entry: entry.split("**")[1].lower())
+    new.write("GLOSSARY.md", "\n- ".join([head, *entries]) + "\n")
+
+
+def tell_teachers(new: New) -> None:
+    page = new.read("TEACHING.md")
+    section = re.search(r"\n## Lesson 5 .*?(?=\n## )", page, re.DOTALL)[0]
+    new.write("TEACHING.md", page + new.adapted(section).rstrip() + "\n")
+
+
+def run_it(new: New) -> None:
+    """What run_notebooks.py does in minutes: the outputs are lesson 5's, under other names."""
+    for path in (new.notebook, solutions_of(new.notebook)):
+        if not path.exists():
+            continue
+        done = path.relative_to(new.course).as_posix().replace(new.stem, MODEL)
+        notebook = nbformat.read(path, as_version=4)
+        ran = nbformat.reads(new.adapted(new.read(done)), as_version=4).cells
+        for cell, model in zip(notebook.cells, ran, strict=True):
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = model.outputs, model.execution_count
+        if path == new.notebook:
+            before = lesson_paths(path.parent)[new.number - 2]
+            run_notebooks.quote(notebook, run_notebooks.sample_of(before))
+        nbformat.write(notebook, path)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a maintainer does, a function or a script, and what a test says if it was forgotten."""
+
+    name: str
+    do: Callable[[New], None] | str
+    said: str
+
+
+STEPS = [
+    Step("lessons/TOPIC.py", add_module, "No module named 'lessons.{topic}'"),
+    Step("tests/test_house.py", add_to_the_house, "in HOUSE: ['checks.{topic}', '{topic}']"),
+    Step("tests/test_TOPIC.py", add_tests, "imports lessons.{topic}: write test_{topic}.py"),
+    Step("notebooks/NN_TOPIC.ipynb", add_notebook, "notebooks/{number:02d}_….ipynb is missing"),
+    Step("lessons/checks/TOPIC.py", add_checks, "No module named 'lessons.checks.{topic}'"),
+    Step("lessons/checks/__init__.py", export_checks, "lessons/checks/__init__.py: ['Gated"),
+    Step("tests/wrong_answers/TOPIC.py", add_wrong_answers, "/wrong_answers/{topic}.py has not"),
+    Step("notebooks/solutions/NN_TOPIC_solutions.ipynb", add_solutions,
+         "notebooks/solutions/{stem}_solutions.ipynb"),
+    Step("the lesson before", lead_to_it, "AssertionError: **Next.** of 09_short_lesson.ipynb"),
+    Step("GLOSSARY.md", explain_terms, "GLOSSARY.md: [('{word} term', {number}, 'notebooks/{stem}"),
+    Step("TEACHING.md", tell_teachers, "TEACHING.md needs one ## Lesson {number} · "),
+    Step("colab_links.py", "colab_links.py", "SystemExit: README.md is stale"),
+    Step("sync_notebooks.py", "sync_notebooks.py", "is_the_text_of_the_module[{stem}]"),
+    Step("run_notebooks.py", run_it, "was_run_once_from_top_to_bottom_without_an_error[{stem}]"),
+    Step("teaching_table.py", "teaching_table.py", "SystemExit: TEACHING.md is stale"),
+]  # fmt: skip
+# Without one of the first three the tests can tell of little else, and a check that is not
+# exported needs no wrong answers. Apart from these, steps are left out together: a run is long.
+LEFT_OUT = [
+    {"lessons/TOPIC.py"},
+    {"notebooks/NN_TOPIC.ipynb"},
+    {"lessons/checks/TOPIC.py"},
+    {"lessons/checks/__init__.py", "tests/test_house.py", "GLOSSARY.md", "TEACHING.md",
+     "run_notebooks.py"},
+    {"tests/wrong_answers/TOPIC.py", "tests/test_TOPIC.py", "the lesson before",
+     "notebooks/solutions/NN_TOPIC_solutions.ipynb", "colab_links.py", "sync_notebooks.py",
+     "teaching_table.py"},
+]  # fmt: skip
+TESTS = [
+    *("test_house.py", "test_teaching.py", "test_glossary.py", "test_exercises.py"),
+    *("test_notebooks.py", "test_catalogue.py"),
+    "test_checks.py::test_every_exercise_has_a_check_and_at_least_three_wrong_answers",
+    "test_checks.py::test_the_solutions_of_every_lessons_first_two_exercises_are_tried",
+]
+# What starts a kernel or an environment of its own knows nothing of lessons.
+APART = "in_colab or cell_that_fails or bad_input or times_that or quotes_the_last"
+# In one process, because each of them imports torch.
+SCRIPTS_AND_TESTS = """
+import contextlib, runpy, sys
+import pytest
+scripts, tests = sys.argv[1].split(), sys.argv[2:]
+for script in scripts:
+    with contextlib.suppress(SystemExit):
+        sys.argv[1:] = ["--write"]
+        runpy.run_path(f"helper_scripts/{script}", run_name="__main__")
+sys.exit(pytest.main(tests))
+"""
+
+
+def failures(course: Path, scripts: list[str]) -> str:
+    """Run the scripts and then the tests in a copy of the course: what failing tests say."""
+    tests = [f"tests/{test}" for test in TESTS] + ["-k", f"not ({APART})"]
+    options = ["-q", "--tb=short", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-c", SCRIPTS_AND_TESTS, " ".join(scripts), *tests, *options]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env["PYTHONPATH"] = os.pathsep.join([str(course), str(course / "helper_scripts")])
+    env["PYTHONUTF8"] = "1"  # also where the console has another encoding
+    done = subprocess.run(command, cwd=course, env=env, capture_output=True, encoding="utf-8")
+    if done.returncode == 0:
+        return ""
+    lines = done.stdout.splitlines()
+    said = [line for line in lines if line.startswith(("E  ", "FAILED ", "ERROR "))]
+    return "\n".join(said) or done.stdout + done.stderr
+
+
+def add_lessons(course: Path, left_out: set[str]) -> tuple[New, str]:
+    """Add both lessons to a copy, the tenth without some steps: it, and what failing tests say."""
+    copy_of_the_course(course)
+    # In alphabetical order, and behind other checks, so that imports are sorted.
+    ninth, tenth = New(course, 9, "short"), New(course, 10, "small")
+    for step in STEPS:
+        for new in (ninth, tenth):
+            if callable(step.do) and not (new is tenth and step.name in left_out):
+                step.do(new)
+    scripts = [s.do for s in STEPS if isinstance(s.do, str) and s.name not in left_out]
+    return tenth, failures(course, scripts)
+
+
+@pytest.mark.slow
+def test_with_every_step_done_the_course_with_ten_lessons_passes(tmp_path):
+    _, said = add_lessons(tmp_path, left_out=set())
+    assert said == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left_out", LEFT_OUT, ids=lambda names: min(names))
+def test_a_step_that_is_left_out_is_named_by_a_failing_test(left_out, tmp_path):
+    new, said = add_lessons(tmp_path, left_out)
+    facts = {name: getattr(new, name) for name in ("number", "word", "topic", "stem")}
+    named = {step.name for step in STEPS if step.said.format(**facts) in said}
+    assert named >= left_out, said
+    if len(left_out) > 1:  # each has a sentence of its own
+        assert named == left_out, said
+
+
+def test_every_step_is_left_out_once():
+    names = [name for together in LEFT_OUT for name in together]
+    assert sorted(names) == sorted(step.name for step in STEPS)
