@@ -7,9 +7,9 @@ their lists of needs are read with the other computer's markers.
 
 import importlib.metadata
 import os
-import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.markers import default_environment
@@ -22,58 +22,55 @@ from lessons.errors import BadInput
 # macOS 14 are what torch asks for.
 MANYLINUX = [f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)]
 MANYLINUX += [f"manylinux{year}_x86_64" for year in (2014, 2010, 1)]
-# The tags of a platform's wheels, and what markers see there.
-PLATFORMS = {
-    "linux-x86_64": (MANYLINUX, ("Linux", "x86_64", "linux", "posix")),
-    "macos-arm64": (["macosx_14_0_arm64"], ("Darwin", "arm64", "darwin", "posix")),
-    "windows-x86_64": (["win_amd64"], ("Windows", "AMD64", "win32", "nt")),
-}
 SEEN = ("platform_system", "platform_machine", "sys_platform", "os_name")
 THIS = "this"  # the platform of the computer that this runs on
-
-
-def environment(platform: str, python: str) -> dict[str, str]:
-    """What markers see on this platform, with this Python."""
-    there = {} if platform == THIS else dict(zip(SEEN, PLATFORMS[platform][1], strict=True))
-    minor, patch = re.fullmatch(r"(3\.\d+)(\.\d+)?", python).groups()
-    version = {"python_version": minor, "python_full_version": minor + (patch or ".0")}
-    return default_environment() | there | version
+# The tags of a platform's wheels, and what markers see there.
+PLATFORMS = {
+    THIS: ([], [default_environment()[name] for name in SEEN]),
+    "linux-x86_64": (MANYLINUX, ["Linux", "x86_64", "linux", "posix"]),
+    "macos-arm64": (["macosx_14_0_arm64"], ["Darwin", "arm64", "darwin", "posix"]),
+    "windows-x86_64": (["win_amd64"], ["Windows", "AMD64", "win32", "nt"]),
+}
 
 
 def described(platform: str, python: str) -> str:
     """One line that says whom the wheels are for."""
-    seen = environment(platform, python)
-    system = seen["platform_system"].replace("Darwin", "macOS")
-    return f"{system} {seen['platform_machine']}, Python {python}"
+    system, machine, *_ = PLATFORMS[platform][1]
+    return f"{system.replace('Darwin', 'macOS')} {machine}, Python {python}"
+
+
+def environment(platform: str, python: str) -> dict[str, str]:
+    """What markers see on this platform, with this Python."""
+    there = dict(zip(SEEN, PLATFORMS[platform][1], strict=True))
+    full = ".".join([*python.split("."), "0"][:3])
+    version = {"python_version": full.rpartition(".")[0], "python_full_version": full}
+    return default_environment() | there | version
+
+
+def needed(lines: Iterable[str], extras: set[str], seen: dict[str, str]) -> set[Requirement]:
+    """The requirements that count where markers see `seen`, without their markers."""
+    found = set()
+    for requirement in map(Requirement, lines):
+        marker, requirement.marker = requirement.marker, None
+        if not marker or any(marker.evaluate(seen | {"extra": extra}) for extra in ("", *extras)):
+            found.add(requirement)
+    return found
 
 
 def pip_download(
     folder: Path, requirements: list[Requirement], constraints: Path, platform: str, python: str
 ) -> None:
     """These packages' wheels into `folder`, without what they need."""
-    tags = [] if platform == THIS else PLATFORMS[platform][0]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--python-version", python]
-    command += [f"--platform={tag}" for tag in tags]
-    command += ["--constraint", constraints, "--dest", folder, *map(str, requirements)]
+    command += [f"--platform={tag}" for tag in PLATFORMS[platform][0]]
+    command += ["--constraint", constraints, "--dest", folder, *sorted(map(str, requirements))]
     if subprocess.run(command).returncode:
         raise BadInput(
             f"pip could not fetch the wheels for {described(platform, python)}; its own words are "
             "above: is there a network, and do the packages exist for that Python? Some ask for "
             "3.11.5, say, and 3.11 alone counts as 3.11.0."
         )
-
-
-def needs(wheel: Path, extras: set[str], seen: dict[str, str]) -> list[Requirement]:
-    """What this wheel needs where markers see `seen`."""
-    (distribution,) = importlib.metadata.distributions(path=[str(wheel)])
-    listed = [Requirement(line) for line in distribution.requires or []]
-    return [
-        requirement
-        for requirement in listed
-        if not requirement.marker
-        or any(requirement.marker.evaluate(seen | {"extra": extra}) for extra in extras)
-    ]
 
 
 def fetch_wheels(
@@ -84,29 +81,25 @@ def fetch_wheels(
     `python` is a version, such as 3.12 or 3.12.4. Raises BadInput if pip cannot fetch a wheel,
     or if one that `constraints` does not pin turns out not to fit another.
     """
-    seen, followed = environment(platform, python), set()
-    fetched = folder / "fetched"
+    seen, fetched = environment(platform, python), folder / "fetched"
     wheels: dict[str, Path] = {}
-    wanted = [Requirement(line) for line in requirements]
+    followed: set[Requirement] = set()
+    wanted = needed(requirements, set(), seen)
     while wanted:
-        new = [r for r in wanted if canonicalize_name(r.name) not in wheels]
-        if new:
-            for requirement in new:
-                requirement.marker = None
+        if new := [r for r in wanted if canonicalize_name(r.name) not in wheels]:
             pip_download(fetched, new, constraints, platform, python)
         wheels = {parse_wheel_filename(path.name)[0]: path for path in fetched.glob("*.whl")}
-        following = []
-        for requirement in wanted:
-            name, extras = canonicalize_name(requirement.name), {"", *requirement.extras}
-            version = parse_wheel_filename(wheels[name].name)[1]
+        followed |= wanted
+        for requirement in frozenset(wanted):
+            wheel = wheels[canonicalize_name(requirement.name)]
+            name, version, *_ = parse_wheel_filename(wheel.name)
             if not requirement.specifier.contains(version, prereleases=True):
                 raise BadInput(
                     f"{name} {version} does not fit {requirement}: pin it in {constraints.name}."
                 )
-            if (name, *sorted(extras)) not in followed:
-                followed.add((name, *sorted(extras)))
-                following += needs(wheels[name], extras, seen)
-        wanted = following
+            (distribution,) = importlib.metadata.distributions(path=[str(wheel)])
+            wanted |= needed(distribution.requires or [], requirement.extras, seen)
+        wanted -= followed
     for wheel in wheels.values():
         os.replace(wheel, folder / wheel.name)
     fetched.rmdir()
