@@ -19,6 +19,7 @@ import tomllib
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors import ClearOutputPreprocessor
 
 import wheels
 from lessons.corpus import is_tiny_shakespeare
@@ -74,11 +75,8 @@ def matching(root: Path, patterns: list[str], known: set[Path] | None) -> list[P
 def cleared(notebook: Path) -> str:
     """The notebook's text without outputs and counts."""
     content = nbformat.read(notebook, as_version=4)
-    for cell in content.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            cell.metadata.pop("execution", None)
-    return nbformat.writes(content) + "\n"
+    clear = ClearOutputPreprocessor(remove_metadata_fields={"execution"})
+    return nbformat.writes(clear.preprocess(content, {})[0]) + "\n"
 
 
 def write(path: Path, text: str) -> None:

@@ -27,6 +27,7 @@ IGNORED = ["runs/mine/losses.csv", "lessons/__pycache__/old.py", "data/losses/pr
 def a_notebook() -> nbformat.NotebookNode:
     cell = nbformat.v4.new_code_cell("print(42)", execution_count=7, id="one")
     cell.outputs = [nbformat.v4.new_output("stream", text="42\n")]
+    cell.metadata.execution = {"iopub.status.busy": "2026-01-01T00:00:00Z"}
     return nbformat.v4.new_notebook(cells=[cell])
 
 
@@ -85,10 +86,11 @@ def refused(monkeypatch, capfd, *args: str) -> str:
     return error.splitlines()[-1]
 
 
-def test_students_get_notebooks_without_outputs_and_counts(course, monkeypatch):
+def test_students_get_notebooks_without_outputs_counts_and_times(course, monkeypatch):
     path = make(monkeypatch) / "students" / "notebooks" / "01_bigram.ipynb"
     (cell,) = nbformat.read(path, as_version=4).cells
     assert (cell.source, cell.outputs, cell.execution_count) == ("print(42)", [], None)
+    assert cell.metadata == {}
 
 
 def test_solutions_and_notes_for_teachers_are_apart(course, monkeypatch):
