@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from lessons.errors import BadInput
 
@@ -16,13 +16,12 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same files give the same bytes
 
 def pack(folder: Path, archive: Path, top: str) -> None:
     """A zip of the folder, whose files lie in one folder called `top`."""
-    with zipfile.ZipFile(archive, "w") as packed:
+    with ZipFile(archive, "w") as packed:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(f"{top}/{path.relative_to(folder).as_posix()}", ZIP_TIME)
+            entry = ZipInfo(f"{top}/{path.relative_to(folder).as_posix()}", ZIP_TIME)
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
             # A wheel is a zip already.
-            small = path.suffix != ".whl"
-            entry.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
+            entry.compress_type = ZIP_STORED if path.suffix == ".whl" else ZIP_DEFLATED
             entry.file_size = path.stat().st_size
             with open(path, "rb") as file, packed.open(entry, "w") as target:
                 shutil.copyfileobj(file, target, 2**20)
@@ -47,12 +46,9 @@ def replacing(out: Path) -> Iterator[Path]:
         yield new
         if out.exists():
             os.replace(out, old)
-        try:
-            os.replace(new, out)
-        except OSError:
-            if old.exists():
-                os.replace(old, out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        os.replace(new, out)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not out.exists():  # cut off between the two
+            os.replace(old, out)
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)

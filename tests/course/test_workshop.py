@@ -183,6 +183,20 @@ def test_a_disk_that_is_full_is_named_in_one_sentence(course, monkeypatch, capfd
     assert os.listdir() == ["course"]
 
 
+def test_a_workshop_that_cannot_take_its_place_leaves_the_earlier_one(course, monkeypatch, capfd):
+    before, replace = files_of(make(monkeypatch)), os.replace
+
+    def replace_all_but_the_new(source: Path, target: Path) -> None:
+        if ".new." in source.name:
+            raise OSError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_all_but_the_new)
+    assert "Permission denied" in refused(monkeypatch, capfd)
+    assert files_of(Path("workshop")) == before
+    assert sorted(os.listdir()) == ["course", "workshop"]
+
+
 def a_wheel(folder: Path, name: str, *needs: str, source: str = "") -> None:
     """A wheel of one module."""
     folder.mkdir(parents=True, exist_ok=True)
