@@ -9,6 +9,7 @@ import argparse
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -88,14 +89,9 @@ def open_lab():
     """JupyterLab on the notebooks, until Ctrl-C."""
     # Jupyter refuses to start for root, as in a container, unless it is told to.
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    command = [str(PYTHON), "-m", "jupyterlab", "notebooks", "--ServerApp.answer_yes=True"]
-    lab = subprocess.Popen(command + root, cwd=str(HERE))
-    while lab.poll() is None:
-        try:
-            lab.wait()
-        except KeyboardInterrupt:  # JupyterLab received it too, and is shutting down
-            continue
-    sys.exit(lab.returncode)
+    command = [PYTHON, "-m", "jupyterlab", "notebooks", "--ServerApp.answer_yes=True"]
+    signal.signal(signal.SIGINT, lambda *_: None)  # JupyterLab receives it too
+    sys.exit(subprocess.run(command + root, cwd=HERE).returncode)
 
 
 def main():

@@ -5,6 +5,7 @@ import ensurepip
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -312,6 +313,24 @@ def test_a_kit_sets_itself_up_once_without_an_index_and_after_a_cut_anew(kit):
     (moved / "lessons" / "corpus.py").write_text("mine = 1")
     python = moved / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     subprocess.run([python, "-Ec", "from lessons.corpus import mine"], cwd=moved.parent, check=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a group of processes to interrupt")
+def test_ctrl_c_is_left_to_jupyterlab_and_its_status_is_passed_on(tmp_path):
+    lab = "import time\ntry:\n    print('open', flush=True)\n    time.sleep(60)\n"
+    (tmp_path / "jupyterlab.py").write_text(lab + "except KeyboardInterrupt:\n    exit(7)")
+    code = "import pathlib, sys, workshop_start as start; start.HERE = pathlib.Path.cwd(); "
+    code += "start.PYTHON = sys.executable; start.open_lab()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(START.parent)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline() == b"open\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=30) == 7
 
 
 def test_a_set_up_that_fails_says_for_whom_the_wheels_are(kit):
