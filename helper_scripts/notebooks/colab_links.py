@@ -1,4 +1,4 @@
-"""Write the Colab badges and the setup cell of every notebook, and the README's list of lessons.
+"""Write the Colab badge and the setup cell of every notebook.
 
 Owner, repository and branch come from pyproject.toml; --fork writes them there from git remote.
 """
@@ -6,17 +6,16 @@ Owner, repository and branch come from pyproject.toml; --fork writes them there 
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-from lessons.course.catalogue import Lesson, read_lessons, solutions_of
-from lessons.course.markers import README, replace_between, write_or_check
+from lessons.course.address import ROOT, address, badge
+from lessons.course.catalogue import lesson_paths, solutions_of
+from lessons.course.markers import write_or_check
 from lessons.errors import BadInput, exits_cleanly
 from lessons.files import write_whole
 
 import nbformat
 
-ROOT = Path(__file__).resolve().parents[2]
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
 
 SETUP = """\
@@ -39,11 +38,8 @@ if "google.colab" in sys.modules and importlib.util.find_spec("lessons") is None
 """
 
 
-def home(fork: bool) -> dict[str, str]:
-    """owner, repository and branch of the course, or of this fork of it."""
-    if not fork:
-        with open(ROOT / "pyproject.toml", "rb") as file:
-            return tomllib.load(file)["tool"]["gpt-ladder"]
+def fork() -> dict[str, str]:
+    """owner, repository and branch of this fork of the course, from git."""
     git = ["git", "-C", str(ROOT)]
     remote = subprocess.run([*git, "remote", "get-url", "origin"], capture_output=True, text=True)
     match = re.search(r"github\.com[:/]([^/]+)/(.+?)(\.git)?$", remote.stdout.strip())
@@ -61,14 +57,6 @@ def adopt(place: dict[str, str], pyproject: Path) -> None:
     write_whole(pyproject, text.encode())
 
 
-def badge(place: dict[str, str], notebook: Path) -> str:
-    """The Markdown image that opens this notebook in Colab."""
-    path = "{owner}/{repository}/blob/{branch}/".format(**place)
-    path += notebook.relative_to(ROOT).as_posix()
-    image = "https://colab.research.google.com/assets/colab-badge.svg"
-    return f"[![Open in Colab]({image})](https://colab.research.google.com/github/{path})"
-
-
 def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -> str:
     """The notebook's text with its badge and setup cell as they should be."""
     head, setup = notebook.cells[:2]
@@ -79,29 +67,19 @@ def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -
     return nbformat.writes(notebook) + "\n"
 
 
-def listed(readme: str, lessons: list[Lesson], place: dict[str, str]) -> str:
-    """The README's text with the list of lessons as it should be."""
-    rows = ["| lesson | in Colab | exercises solved |", "|---|---|---|"]
-    for lesson in lessons:
-        solved = f"[solutions](notebooks/solutions/{solutions_of(lesson.path).name})"
-        link = f"[{lesson.heading}](notebooks/{lesson.path.name})"
-        rows.append(f"| {link} | {badge(place, lesson.path)} | {solved} |")
-    return replace_between(readme, "lessons", "\n".join(rows))
-
-
 @exits_cleanly
 def main() -> None:
     parser = write_or_check(__doc__.splitlines()[0])
     parser.add_argument("--fork", action="store_true", help="take the address from git remote")
     args = parser.parse_args()
-    place = home(args.fork)
+    place = fork() if args.fork else address()
     if args.fork and args.write:
         adopt(place, ROOT / "pyproject.toml")
-    lessons, texts = read_lessons(ROOT / "notebooks"), {}
-    for path in [file for lesson in lessons for file in (lesson.path, solutions_of(lesson.path))]:
+    texts = {}
+    lessons = lesson_paths(ROOT / "notebooks")
+    for path in [*lessons, *map(solutions_of, lessons)]:
         if path.exists():
             texts[path] = linked(nbformat.read(path, as_version=4), path, place)
-    texts[README] = listed(README.read_text(encoding="utf-8"), lessons, place)
     stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
     if stale and args.check:
         sys.exit("\n".join(f"{path.name} is stale: run `make notebooks`." for path in stale))

@@ -1,8 +1,10 @@
-"""Write what the README tells of data/ (--write), or see if it is fresh (--check)."""
+"""Write the README's tables and figures (--write), or see if they are fresh (--check)."""
 
 from pathlib import Path
 
 from gpu_report import gpu_report
+from lessons.course.address import ROOT, address, badge
+from lessons.course.catalogue import read_lessons, solutions_of
 from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
 from lessons.errors import exits_cleanly
 from lessons.files import read_json
@@ -59,8 +61,22 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     return markdown(pd.DataFrame(rows), words=["rung", "idea"]) + note
 
 
+def lessons_table() -> str:
+    """Every lesson with its badge and its solutions."""
+    place, rows = address(), []
+    for lesson in read_lessons(ROOT / "notebooks"):
+        solutions = solutions_of(lesson.path).relative_to(ROOT).as_posix()
+        rows.append({
+            "lesson": f"[{lesson.heading}](notebooks/{lesson.path.name})",
+            "in Colab": badge(place, lesson.path),
+            "exercises solved": f"[solutions]({solutions})",
+        })  # fmt: skip
+    return markdown(pd.DataFrame(rows), words=list(rows[0]))
+
+
 def refreshed(page: str) -> str:
     """The page with its parts written anew."""
+    page = replace_between(page, "lessons", lessons_table())
     page = replace_between(page, "ladder table", ladder_table())
     return replace_between(page, "gpu", gpu_report())
 

@@ -5,11 +5,13 @@ in TEACHING.md: its parts are added up, and held against the time that there is.
 """
 
 from lessons.course.catalogue import Lesson, read_lessons
-from lessons.course.markers import README, refresh, replace_between, write_or_check
+from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
 from lessons.errors import BadInput, exits_cleanly
 from lessons.ladder import RUNGS
 from lessons.records import read_losses
 from lessons.results import summary
+
+import pandas as pd
 
 TEACHING = README.with_name("TEACHING.md")
 # The minutes that there are, with breaks and without lunch.
@@ -23,15 +25,17 @@ def minutes_table(lessons: list[Lesson]) -> str:
     """A row for each lesson, with the seconds of its last rung if it has one, and the sums."""
     table = summary(read_losses())
     trains = {r.lesson: f"{table.seconds[r.stem]:.0f} s" for r in RUNGS if r.stem in table.index}
-    rows = ["| lesson | teaching | exercises | both | its rung trains |", "|---|--:|--:|--:|--:|"]
-    sums = sum(each.minutes for each in lessons), sum(each.exercise_minutes for each in lessons)
-    for each in lessons:
-        title, both = f"{each.number} · {each.title}", each.minutes + each.exercise_minutes
-        rows.append(
-            f"| {title} | {each.minutes} | {each.exercise_minutes} | {both} "
-            f"| {trains.get(each.number, '')} |"
-        )
-    return "\n".join([*rows, f"| **all** | {sums[0]} | {sums[1]} | **{sum(sums)}** | |"])
+    minutes = pd.DataFrame({
+        "lesson": [f"{lesson.number} · {lesson.title}" for lesson in lessons],
+        "teaching": [lesson.minutes for lesson in lessons],
+        "exercises": [lesson.exercise_minutes for lesson in lessons],
+    })  # fmt: skip
+    minutes["both"] = minutes.teaching + minutes.exercises
+    sums = minutes[["teaching", "exercises", "both"]].sum()
+    minutes["its rung trains"] = [trains.get(lesson.number, "") for lesson in lessons]
+    everything = sums.to_dict() | {"lesson": "**all**", "both": f"**{sums.both}**"}
+    table = pd.concat([minutes, pd.DataFrame([everything])]).fillna("")
+    return markdown(table, words=["lesson"])
 
 
 def stated_minutes(lessons: list[Lesson]) -> dict[str, int]:
@@ -63,18 +67,18 @@ def kind_of(part: str, minutes: int, stated: dict[str, int]) -> str:
 def plans_table(page: str, lessons: list[Lesson]) -> str:
     """What the parts of each plan add up to; raises BadInput if a plan does not fit its time."""
     stated = stated_minutes(lessons)
-    table = [f"| plan | {' | '.join(KINDS)} | in all |", "|---" + "|--:" * 6 + "|"]
+    rows = []
     for plan, limit in PLANS.items():
         section = page.partition(f"\n### {plan}\n")[2].partition("\n#")[0]
-        rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("|")][2:]
+        parts = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("|")][2:]
         sums = dict.fromkeys(KINDS, 0)
-        for part, minutes in rows:
+        for part, minutes in parts:
             sums[kind_of(part.strip(), int(minutes), stated)] += int(minutes)
         total = sum(sums.values())
         if not 0 < total <= limit:
             raise BadInput(f"{plan!r} in TEACHING.md takes {total} of {limit} minutes: change it.")
-        table.append(f"| {plan} | {' | '.join(map(str, sums.values()))} | {total} of {limit} |")
-    return "\n".join(table)
+        rows.append({"plan": plan} | sums | {"in all": f"{total} of {limit}"})
+    return markdown(pd.DataFrame(rows), words=["plan"])
 
 
 @exits_cleanly

@@ -16,6 +16,7 @@ import run as run_notebooks
 import sync as sync_notebooks
 import teaching as teaching_table
 from conftest import copy_of_the_course
+from lessons.course.address import address
 from lessons.course.catalogue import lesson_paths, read_lesson, solutions_of
 from lessons.errors import BadInput
 from lessons.ladder import LADDER, RUNGS
@@ -188,7 +189,7 @@ def test_it_ends_with_the_question_that_leads_to_the_next_lesson(path, notebook)
 
 
 def test_badges_and_setup_cells_lead_home():
-    place = colab_links.home(fork=False)
+    place = address()
     for path in EVERY:
         text = path.read_text(encoding="utf-8")
         notebook = nbformat.reads(text, as_version=4)
@@ -201,7 +202,7 @@ def test_badges_and_setup_cells_lead_home():
 
 def test_the_setup_cell_does_nothing_outside_colab(monkeypatch):
     monkeypatch.setattr(subprocess, "run", None)  # calling it would be an error
-    exec(colab_links.SETUP.format(**colab_links.home(fork=False)), {})
+    exec(colab_links.SETUP.format(**address()), {})
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def colab(tmp_path):
     The clone address leads to a local repository with this checkout's files in it, and pip
     installs into a virtual environment of its own, which sees the packages of this one.
     """
-    place = colab_links.home(fork=False)
+    place = address()
     origin, content, env = tmp_path / "origin", tmp_path / "content", tmp_path / "env"
     copy_of_the_course(origin)
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -221,8 +222,8 @@ def colab(tmp_path):
         plain = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull}
         subprocess.run(["git", "-C", str(origin), *command], check=True, env=plain)
     config = tmp_path / "gitconfig"
-    address = "https://github.com/{owner}/{repository}.git".format(**place)
-    config.write_text(f'[url "{origin.as_uri()}"]\n    insteadOf = {address}\n')
+    home = "https://github.com/{owner}/{repository}.git".format(**place)
+    config.write_text(f'[url "{origin.as_uri()}"]\n    insteadOf = {home}\n')
     venv.create(env, symlinks=os.name != "nt")
     python = env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
@@ -256,9 +257,7 @@ def test_the_setup_cell_fetches_and_installs_the_course_in_colab_once(colab):
     assert Path(ours).is_relative_to(colab.content.resolve())
     # Colab's own torch: here the one of the environment that runs the tests.
     assert torch_file == torch.__file__
-    assert [path.name for path in colab.content.iterdir()] == [
-        colab_links.home(False)["repository"]
-    ]
+    assert [path.name for path in colab.content.iterdir()] == [address()["repository"]]
 
 
 def test_a_setup_that_fails_in_colab_is_seen_to_fail(colab):
@@ -356,7 +355,7 @@ def test_a_fork_links_to_itself(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(command, 0, stdout)
 
     monkeypatch.setattr(colab_links.subprocess, "run", answer)
-    place = colab_links.home(fork=True)
+    place = colab_links.fork()
     assert list(place.values()) == ["me", "my-ladder", "dev"]
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_bytes((ROOT / "pyproject.toml").read_bytes())

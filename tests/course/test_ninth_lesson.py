@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-import pytest
-
-import run_notebooks
+import run as run_notebooks
 from conftest import copy_of_the_course
 from lessons.course.catalogue import lesson_paths, solutions_of
+
+import nbformat
+import pytest
 
 MODEL = "05_feed_forward"  # the lesson that the new ones are made of
 
@@ -84,15 +84,15 @@ def add_module(new: New) -> None:
 
 
 def add_to_the_house(new: New) -> None:
-    # The module imports none of ours, so it may stand at the bottom.
-    house = "tests/test_house.py"
-    new.write(house, new.read(house).replace("HOUSE = [\n", f'HOUSE = [\n    "{new.topic}",\n'))
-    new.insert(house, f'    "checks.{new.topic}",\n', before="]\nCOURSE")
+    # The module imports none of ours, so it may stand at the bottom; its checks need all others.
+    house = "pyproject.toml"
+    new.insert(house, f'    "{new.topic}",\n', before="    # files and what everything rests on")
+    new.insert(house, f'    "checks.{new.topic}",\n', before="    # the course itself")
 
 
 def add_tests(new: New) -> None:
     name = f"{new.word.title()}Feeder"
-    new.write(f"tests/test_{new.topic}.py", f"""\
+    new.write(f"tests/parts/test_{new.topic}.py", f"""\
 from lessons.{new.topic} import {name}
 
 
@@ -125,7 +125,7 @@ def export_checks(new: New) -> None:
 
 
 def add_wrong_answers(new: New) -> None:
-    new.adapt("tests/wrong_answers/feed_forward.py")
+    new.adapt("tests/course/wrong_answers/feed_forward.py")
 
 
 def add_solutions(new: New) -> None:
@@ -154,7 +154,7 @@ def tell_teachers(new: New) -> None:
 
 
 def run_it(new: New) -> None:
-    """What run_notebooks.py does in minutes: the outputs are lesson 5's, under other names."""
+    """What notebooks/run.py does in minutes: the outputs are lesson 5's, under other names."""
     for path in (new.notebook, solutions_of(new.notebook)):
         if not path.exists():
             continue
@@ -181,21 +181,23 @@ class Step:
 
 STEPS = [
     Step("lessons/TOPIC.py", add_module, "No module named 'lessons.{topic}'"),
-    Step("tests/test_house.py", add_to_the_house, "in HOUSE: ['checks.{topic}', '{topic}']"),
-    Step("tests/test_TOPIC.py", add_tests, "imports lessons.{topic}: write test_{topic}.py"),
+    Step("pyproject.toml", add_to_the_house,
+         "no place in pyproject.toml's house: ['checks.{topic}', '{topic}']"),
+    Step("tests/parts/test_TOPIC.py", add_tests, "imports lessons.{topic}: write test_{topic}.py"),
     Step("notebooks/NN_TOPIC.ipynb", add_notebook, "notebooks/{number:02d}_….ipynb is missing"),
     Step("lessons/checks/TOPIC.py", add_checks, "No module named 'lessons.checks.{topic}'"),
     Step("lessons/checks/__init__.py", export_checks, "lessons/checks/__init__.py: ['Gated"),
-    Step("tests/wrong_answers/TOPIC.py", add_wrong_answers, "/wrong_answers/{topic}.py has not"),
+    Step("tests/course/wrong_answers/TOPIC.py", add_wrong_answers,
+         "/wrong_answers/{topic}.py has not"),
     Step("notebooks/solutions/NN_TOPIC_solutions.ipynb", add_solutions,
          "notebooks/solutions/{stem}_solutions.ipynb"),
     Step("the lesson before", lead_to_it, "AssertionError: **Next.** of 09_short_lesson.ipynb"),
     Step("GLOSSARY.md", explain_terms, "GLOSSARY.md: [('{word} term', {number}, 'notebooks/{stem}"),
     Step("TEACHING.md", tell_teachers, "TEACHING.md needs one ## Lesson {number} · "),
-    Step("colab_links.py", "colab_links.py", "SystemExit: README.md is stale"),
-    Step("sync_notebooks.py", "sync_notebooks.py", "is_the_text_of_the_module[{stem}]"),
-    Step("run_notebooks.py", run_it, "was_run_once_from_top_to_bottom_without_an_error[{stem}]"),
-    Step("teaching_table.py", "teaching_table.py", "SystemExit: TEACHING.md is stale"),
+    Step("pages/readme.py", "pages/readme.py", "SystemExit: README.md is stale"),
+    Step("notebooks/sync.py", "notebooks/sync.py", "is_the_text_of_the_module[{stem}]"),
+    Step("notebooks/run.py", run_it, "was_run_once_from_top_to_bottom_without_an_error[{stem}]"),
+    Step("pages/teaching.py", "pages/teaching.py", "SystemExit: TEACHING.md is stale"),
 ]  # fmt: skip
 # Without one of the first three the tests can tell of little else, and a check that is not
 # exported needs no wrong answers. Apart from these, steps are left out together: a run is long.
@@ -203,17 +205,17 @@ LEFT_OUT = [
     {"lessons/TOPIC.py"},
     {"notebooks/NN_TOPIC.ipynb"},
     {"lessons/checks/TOPIC.py"},
-    {"lessons/checks/__init__.py", "tests/test_house.py", "GLOSSARY.md", "TEACHING.md",
-     "run_notebooks.py"},
-    {"tests/wrong_answers/TOPIC.py", "tests/test_TOPIC.py", "the lesson before",
-     "notebooks/solutions/NN_TOPIC_solutions.ipynb", "colab_links.py", "sync_notebooks.py",
-     "teaching_table.py"},
+    {"lessons/checks/__init__.py", "pyproject.toml", "GLOSSARY.md", "TEACHING.md",
+     "notebooks/run.py"},
+    {"tests/course/wrong_answers/TOPIC.py", "tests/parts/test_TOPIC.py", "the lesson before",
+     "notebooks/solutions/NN_TOPIC_solutions.ipynb", "pages/readme.py", "notebooks/sync.py",
+     "pages/teaching.py"},
 ]  # fmt: skip
 TESTS = [
-    *("test_house.py", "test_teaching.py", "test_glossary.py", "test_exercises.py"),
-    *("test_notebooks.py", "test_catalogue.py"),
-    "test_checks.py::test_every_exercise_has_a_check_and_at_least_three_wrong_answers",
-    "test_checks.py::test_the_solutions_of_every_lessons_first_two_exercises_are_tried",
+    *("house/test_house.py", "course/test_teaching.py", "course/test_glossary.py"),
+    *("course/test_exercises.py", "course/test_notebooks.py", "course/test_catalogue.py"),
+    "course/test_checks.py::test_every_exercise_has_a_check_and_at_least_three_wrong_answers",
+    "course/test_checks.py::test_the_solutions_of_every_lessons_first_two_exercises_are_tried",
 ]
 # What starts a kernel or an environment of its own knows nothing of lessons.
 APART = "in_colab or cell_that_fails or bad_input or times_that or quotes_the_last"
@@ -225,6 +227,7 @@ scripts, tests = sys.argv[1].split(), sys.argv[2:]
 for script in scripts:
     with contextlib.suppress(SystemExit):
         sys.argv[1:] = ["--write"]
+        sys.path.insert(0, f"helper_scripts/{script.split('/')[0]}")
         runpy.run_path(f"helper_scripts/{script}", run_name="__main__")
 sys.exit(pytest.main(tests))
 """
@@ -236,7 +239,7 @@ def failures(course: Path, scripts: list[str]) -> str:
     options = ["-q", "--tb=short", "-p", "no:cacheprovider"]
     command = [sys.executable, "-c", SCRIPTS_AND_TESTS, " ".join(scripts), *tests, *options]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env["PYTHONPATH"] = os.pathsep.join([str(course), str(course / "helper_scripts")])
+    env["PYTHONPATH"] = str(course)
     env["PYTHONUTF8"] = "1"  # also where the console has another encoding
     done = subprocess.run(command, cwd=course, env=env, capture_output=True, encoding="utf-8")
     if done.returncode == 0:
