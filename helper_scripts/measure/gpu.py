@@ -11,21 +11,22 @@ README. Where the course is not installed:
 import argparse
 import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from gpu_speed import WAYS, measure_speed, speed_record
 from lessons.at_scale.precision import pick_dtype
+from lessons.at_scale.throughput import WAYS, Way, throughput
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text
 from lessons.dataset import encode_and_split
 from lessons.device import dtype_name, machine_facts, pick_device
-from lessons.errors import BadInput, exits_cleanly
+from lessons.errors import BadInput, exits_cleanly, first_line
 from lessons.files import check_writable
 from lessons.gpt import GPTConfig
 from lessons.ladder import SCALED_UP, Rung, run_rung
 from lessons.presets import Preset
 from lessons.records import Record, rung_record
 
+import pandas as pd
 import torch
 
 COMPILE_SECONDS = 90  # it must start so long before the time is up
@@ -34,6 +35,27 @@ TOY = Preset(
     GPTConfig(vocab_size=65, block_size=16, n_layer=1, n_head=2, n_embd=16),
     replace(SCALED_UP.settings.training, batch_size=8, max_iters=20, eval_interval=10),
 )
+
+
+def speed_record(folder: Path, preset: Preset) -> Record:
+    """The record of the ways to train this preset, one row each."""
+    setting = {"experiment": "gpu_speed", "hyperparameters": asdict(preset)}
+    columns = ["way", "added", "dtype", "tokens_per_second", "mfu", "peak_memory_gb"]
+    return Record(folder, "gpu_speed", setting, ["way"], columns, sort_by=("added",))
+
+
+def measure_speed(
+    ways: list[Way], preset: Preset, train_data, device, record: Record, seconds: float
+) -> None:
+    """Add a row to the record for each way, written as it is measured."""
+    for way in ways:
+        try:
+            row = throughput(way, preset, train_data, device, seconds)
+        except RuntimeError as error:  # a way that this machine cannot go must not stop the others
+            print(f"{way.name} is not measured ({first_line(error)}).", flush=True)
+            continue
+        print(f"{way.name}: {row['tokens_per_second']:,} tokens per second", flush=True)
+        record.add(pd.DataFrame([row]), machine_facts(device))
 
 
 def measure_losses(

@@ -18,6 +18,7 @@ import teaching as teaching_table
 from conftest import copy_of_the_course
 from lessons.course.address import address
 from lessons.course.catalogue import lesson_paths, read_lesson, solutions_of
+from lessons.course.taught import definitions, sync, taught
 from lessons.errors import BadInput
 from lessons.ladder import LADDER, RUNGS
 from lessons.records import read_losses
@@ -175,9 +176,9 @@ def test_a_lesson_asks_for_a_gpu_where_its_code_takes_one(notebook):
 
 def test_what_it_teaches_is_the_text_of_the_module(path, notebook):
     number = PATHS.index(path) + 1
-    texts = sync_notebooks.taught(number, ROOT / "lessons")
+    texts = taught(number, ROOT / "lessons")
     assert texts, f"no module of lessons/ begins with `Lesson {number} ·`"
-    assert sync_notebooks.sync(notebook, texts) == [], path.name
+    assert sync(notebook, texts) == [], path.name
 
 
 def test_it_ends_with_the_question_that_leads_to_the_next_lesson(path, notebook):
@@ -270,11 +271,11 @@ def test_a_setup_that_fails_in_colab_is_seen_to_fail(colab):
 
 def test_a_comment_that_drifts_is_noticed_and_mended():
     lesson_1 = nbformat.read(PATHS[0], as_version=4)
-    texts = sync_notebooks.taught(1, ROOT / "lessons")
+    texts = taught(1, ROOT / "lessons")
     drifted = copy.deepcopy(lesson_1)
     cell = next(c for c in code_cells(drifted) if "def get_batch(" in c.source)
     cell.source = cell.source.replace("# each (B, T)", "# each (T, B)")
-    assert sync_notebooks.sync(drifted, texts) == ["get_batch differs from the module"]
+    assert sync(drifted, texts) == ["get_batch differs from the module"]
     assert drifted == lesson_1
 
 
@@ -282,14 +283,14 @@ def test_a_cell_with_more_than_the_module_is_noticed():
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("def f():\n    return 10")]
     )
-    assert sync_notebooks.sync(notebook, {"f": "def f():\n    return 1"})
+    assert sync(notebook, {"f": "def f():\n    return 1"})
 
 
 def test_a_definition_that_is_gone_is_noticed():
     lesson_1 = nbformat.read(PATHS[0], as_version=4)
     lesson_1.cells = [cell for cell in lesson_1.cells if "def generate(" not in cell.source]
-    texts = sync_notebooks.taught(1, ROOT / "lessons")
-    assert sync_notebooks.sync(lesson_1, texts) == ["no cell defines generate: add one"]
+    texts = taught(1, ROOT / "lessons")
+    assert sync(lesson_1, texts) == ["no cell defines generate: add one"]
 
 
 @pytest.mark.parametrize("script", [colab_links, readme_table, sync_notebooks, teaching_table])
@@ -365,12 +366,12 @@ def test_a_fork_links_to_itself(monkeypatch, tmp_path):
 
 
 def test_a_cell_with_a_magic_is_passed_over():
-    assert sync_notebooks.definitions("%timeit f()\ndef f(): pass") == {}
+    assert definitions("%timeit f()\ndef f(): pass") == {}
 
 
 def test_only_the_last_definition_must_agree_so_that_a_cruder_one_may_come_before():
     cells = ["def f():\n    return 0", "x = 1\ndef f():\n    return 2\nf()"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    sync_notebooks.sync(notebook, {"f": "def f():\n    return 1  # one"})
+    sync(notebook, {"f": "def f():\n    return 1  # one"})
     assert notebook.cells[0].source == cells[0]
     assert notebook.cells[1].source == "x = 1\ndef f():\n    return 1  # one\nf()"

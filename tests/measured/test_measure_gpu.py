@@ -9,9 +9,9 @@ import sys
 
 import gpu as measure_gpu
 import gpu_report
-import gpu_speed
 import presets as bench_scaling
 import readme as readme_table
+from lessons.at_scale import throughput
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
 from lessons.files import read_csv
@@ -44,7 +44,9 @@ def speeds(folder) -> pd.DataFrame:
 def test_the_toy_leaves_all_that_the_real_one_does(gpu, tmp_path):
     printed = gpu("--toy", "--out", tmp_path, "--seeds", 0, 1)
     speed = speeds(tmp_path)
-    assert speed.columns.tolist() == gpu_speed.COLUMNS
+    assert speed.columns.tolist() == [
+        *("way", "added", "dtype", "tokens_per_second", "mfu", "peak_memory_gb")
+    ]
     assert speed.way.tolist()[:3] == ["eager", "SDPA", "bf16"]
     compiled = "compile is not measured (it cannot be compiled here)" not in printed
     assert (speed.way.tolist()[3:] == ["compile"]) == compiled
@@ -127,7 +129,7 @@ def test_ways_that_fail_do_not_keep_the_seeds_from_training(gpu, tmp_path, monke
     def fail(*args):
         raise RuntimeError("no kernel for this device\nand much more")
 
-    monkeypatch.setattr(gpu_speed, "speed", fail)
+    monkeypatch.setattr(measure_gpu, "throughput", fail)
     printed = gpu("--toy", "--out", tmp_path, "--seeds", 0)
     assert "eager is not measured (no kernel for this device)." in printed
     assert "seed 0: lowest" in printed and not (tmp_path / "experiments").exists()
@@ -210,8 +212,8 @@ def test_without_a_gpu_it_says_so_and_leaves_the_data_alone(gpu, capsys, words, 
     ],
 )
 def test_a_gpus_peak_is_known_by_its_name(monkeypatch, name, peak):
-    monkeypatch.setattr(gpu_speed, "device_name", lambda device: name)
-    found = gpu_speed.peak_flops(torch.device("cuda"))
+    monkeypatch.setattr(throughput, "device_name", lambda device: name)
+    found = throughput.peak_flops(torch.device("cuda"))
     assert found == peak or math.isnan(found) and math.isnan(peak)
 
 

@@ -1,29 +1,27 @@
-"""How many tokens per second a GPU takes, in each of four ways to train one model."""
+"""Plumbing · how many tokens per second a device trains on, in each of four ways.
+
+Shapes: N tokens in a split.
+"""
 
 import gc
 import math
 import re
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from lessons.at_scale.compilation import compiled
 from lessons.at_scale.precision import pick_dtype
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.step import train_step
-from lessons.device import device_name, dtype_name, machine_facts
-from lessons.errors import first_line
+from lessons.device import device_name, dtype_name
 from lessons.gpt import GPT, flops_per_token
 from lessons.presets import Preset
-from lessons.records import Record
 from lessons.timing import synchronize
 
-import pandas as pd
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-COLUMNS = ["way", "added", "dtype", "tokens_per_second", "mfu", "peak_memory_gb"]
 # Dense bfloat16 (T4: float16) operations per second, from NVIDIA's data sheets; the first name
 # that fits is taken.
 PEAK_FLOPS = {
@@ -64,8 +62,14 @@ def peak_flops(device: torch.device) -> float:
     return next(found, math.nan)
 
 
-def speed(way: Way, preset: Preset, train_data: torch.Tensor, device, seconds: float) -> dict:
-    """Tokens per second of training steps, timed for so long after the first few."""
+def throughput(
+    way: Way, preset: Preset, train_data: torch.Tensor, device: torch.device, seconds: float
+) -> dict:
+    """Tokens per second of training steps, timed for `seconds` after the first few, and more.
+
+    `train_data`, (N,), is where batches come from. Raises RuntimeError for a way that this machine
+    cannot go.
+    """
     gc.collect()  # the last way's model must not count as this one's memory
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -101,23 +105,3 @@ def speed(way: Way, preset: Preset, train_data: torch.Tensor, device, seconds: f
         if device.type == "cuda"
         else math.nan,
     }
-
-
-def speed_record(folder: Path, preset: Preset) -> Record:
-    """The record of the ways to train this preset, one row each."""
-    setting = {"experiment": "gpu_speed", "hyperparameters": asdict(preset)}
-    return Record(folder, "gpu_speed", setting, ["way"], COLUMNS, sort_by=("added",))
-
-
-def measure_speed(
-    ways: list[Way], preset: Preset, train_data, device, record: Record, seconds: float
-) -> None:
-    """Add a row to the record for each way, written as it is measured."""
-    for way in ways:
-        try:
-            row = speed(way, preset, train_data, device, seconds)
-        except RuntimeError as error:  # a way that this machine cannot go must not stop the others
-            print(f"{way.name} is not measured ({first_line(error)}).", flush=True)
-            continue
-        print(f"{way.name}: {row['tokens_per_second']:,} tokens per second", flush=True)
-        record.add(pd.DataFrame([row]), machine_facts(device))
