@@ -6,8 +6,8 @@ READY := .venv/ready
 # Jupyter refuses to start for root, as in a container, unless it is told to.
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test doctor ladder bench train sample speed gpu figures norms notebooks workshop \
-	clean
+.PHONY: help lab lint quick test doctor ladder bench train sample speed gpu figures norms busy \
+	notebooks workshop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,12 @@ help: ## this list
 lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/python -c "from lessons.corpus import load_text; load_text()"
 	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ROOT) $(ARGS)
+
+lint: $(READY) ## ruff, stale pages, rules of prose: all findings at once, in seconds
+	@$(BIN)/python -m pytest --quiet --no-header --tb=short --numprocesses=2 -m "lint and not slow"
+
+quick: $(READY) ## the tests that are fast: no notebooks, no kits, no processes killed
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal -m "not slow"
 
 test: $(READY) ## run every test and every notebook
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
@@ -43,6 +49,9 @@ gpu: $(READY) ## measure the last rung on a CUDA machine, in nine minutes
 norms: $(READY) ## measure lesson 7's grid, what is missing of it
 	@$(BIN)/python helper_scripts/measure/norms.py $(ARGS)
 
+busy: $(READY) ## measure training beside busy programs, in five minutes
+	@$(BIN)/python helper_scripts/measure/busy.py $(ARGS)
+
 figures: $(READY) ## draw images/ and the tables of README and TEACHING from data/
 	$(BIN)/python helper_scripts/pages/figures.py $(ARGS)
 	$(BIN)/python helper_scripts/pages/readme.py --write
@@ -50,6 +59,7 @@ figures: $(READY) ## draw images/ and the tables of README and TEACHING from dat
 
 notebooks: $(READY) ## bring the notebooks up to date with lessons/ and run them again
 	$(BIN)/python helper_scripts/notebooks/colab_links.py --write
+	$(BIN)/python helper_scripts/pages/readme.py --write
 	$(BIN)/python helper_scripts/notebooks/sync.py --write
 	$(BIN)/python helper_scripts/notebooks/run.py
 

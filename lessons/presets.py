@@ -78,9 +78,8 @@ PRESETS = {
     # The rung on a GPU.
     "gpu": Preset(
         GPTConfig(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384),
-        # It sees the text eighty times: a strong pull towards 0 keeps it from learning by heart.
-        # (With a quarter of the weights and of the text, seen as often, one seed: the lowest loss
-        # is 1.993 instead of 2.018 with a decay of 0.1, the last one 2.027 instead of 2.079.)
+        # It sees the text eighty times: a strong pull towards 0 keeps it from memorising it. What
+        # that rests on stands in CONTRIBUTING.md.
         TrainingConfig(
             batch_size=64, max_iters=5000, eval_interval=250, dropout=0.2, weight_decay=1.0
         ),

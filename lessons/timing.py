@@ -27,6 +27,15 @@ def seconds_per_call(
     return (time.perf_counter() - start) / times
 
 
+def calls_per_second(call: Callable[[], object], seconds: float) -> float:
+    """How many calls in a row fit into a second, from as many as fill `seconds`, on a CPU."""
+    n_calls, taken = 0, 0.0
+    while taken < seconds:
+        taken += seconds_per_call(call)
+        n_calls += 1
+    return n_calls / taken
+
+
 def median_ms(call: Callable[[], object], repeats: int = 15) -> float:
     """The median time of `repeats` calls, in milliseconds, after one that is not counted."""
     call()  # the first one pays for what later ones find ready

@@ -7,9 +7,9 @@ from lessons.course.address import ROOT, address, badge
 from lessons.course.catalogue import read_lessons, solutions_of
 from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
 from lessons.errors import exits_cleanly
-from lessons.files import read_json
+from lessons.files import read_csv, read_json
 from lessons.ladder import LADDER, SCALED_UP
-from lessons.records import LOSSES_DIR, read_losses
+from lessons.records import EXPERIMENTS_DIR, LOSSES_DIR, read_losses
 from lessons.results import summary
 
 import pandas as pd
@@ -74,10 +74,25 @@ def lessons_table() -> str:
     return markdown(pd.DataFrame(rows), words=list(rows[0]))
 
 
+def busy_table(folder: Path = EXPERIMENTS_DIR) -> str:
+    """Steps per second beside other programs, from busy.csv alone."""
+    path, names = folder / "busy.csv", {"default": "PyTorch's default", "short spin": "ours"}
+    rows = read_csv(path, ["way", "busy_loops", "steps_per_second"]).replace({"way": names})
+    speed = rows.pivot_table("steps_per_second", "way", "busy_loops", aggfunc="median")
+    speed.columns = ["quiet", "beside one busy program", "beside two"]
+    table = speed.loc[[*names.values(), "one thread"]].map("{:.1f}".format).reset_index()
+    about = read_json(path.with_suffix(".json"))
+    return (
+        f"{markdown(table, words=['way'])}\n\nSteps per second of preset `{about['preset']}`, the "
+        f"median of {rows.seed.nunique()} runs, on {about['cores']} cores of an {about['device']}."
+    )
+
+
 def refreshed(page: str) -> str:
     """The page with its parts written anew."""
     page = replace_between(page, "lessons", lessons_table())
     page = replace_between(page, "ladder table", ladder_table())
+    page = replace_between(page, "busy", busy_table())
     return replace_between(page, "gpu", gpu_report())
 
 

@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+pytestmark = pytest.mark.lint
+
 STUB = 'def count() -> int:\n    """Example: 3"""\n    raise NotImplementedError'
 MINUTES = {"gpt_ladder": {"minutes": {"lesson": 40, "exercises": 5}}}
 

@@ -10,6 +10,8 @@ from lessons.course.catalogue import Lesson, read_lessons, solutions_of
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.lint
+
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = read_lessons(ROOT / "notebooks")
 

@@ -6,6 +6,9 @@ from pathlib import Path
 from lessons.course.catalogue import lesson_paths
 
 import nbformat
+import pytest
+
+pytestmark = pytest.mark.lint
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = re.compile(r"^- \*\*(.+?)\*\* \(\[lesson (\d+)\]\((notebooks/\S+)\)\): (.+)$")

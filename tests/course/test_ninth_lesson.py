@@ -14,6 +14,7 @@ from pathlib import Path
 
 import run as run_notebooks
 from conftest import copy_of_the_course
+from lessons.course.address import ROOT
 from lessons.course.catalogue import lesson_paths, solutions_of
 
 import nbformat
@@ -282,3 +283,10 @@ def test_a_step_that_is_left_out_is_named_by_a_failing_test(left_out, tmp_path):
 def test_every_step_is_left_out_once():
     names = [name for together in LEFT_OUT for name in together]
     assert sorted(names) == sorted(step.name for step in STEPS)
+
+
+def test_the_check_list_for_maintainers_names_every_step_in_order():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    check_list = page.partition("\n## A new lesson\n")[2].partition("\n## ")[0]
+    places = [check_list.find(step.name) for step in STEPS]
+    assert -1 not in places and places == sorted(places)

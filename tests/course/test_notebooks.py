@@ -28,6 +28,8 @@ import nbformat
 import pytest
 import torch
 
+pytestmark = pytest.mark.lint
+
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = lesson_paths(ROOT / "notebooks")
 EVERY = PATHS + sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))

@@ -14,6 +14,8 @@ from lessons.errors import BadInput
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.lint
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = teaching_table.TEACHING.read_text(encoding="utf-8")
 LESSONS = {lesson.number: lesson for lesson in read_lessons(ROOT / "notebooks")}
