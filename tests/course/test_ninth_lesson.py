@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import run as run_notebooks
-from conftest import copy_of_the_course
+from course_copy import copy_of_the_course
 from lessons.course.address import ROOT
 from lessons.course.catalogue import lesson_paths, solutions_of
 

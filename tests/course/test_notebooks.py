@@ -15,7 +15,7 @@ import readme as readme_table
 import run as run_notebooks
 import sync as sync_notebooks
 import teaching as teaching_table
-from conftest import copy_of_the_course
+from course_copy import copy_of_the_course
 from lessons.course.address import address
 from lessons.course.catalogue import lesson_paths, read_lesson, solutions_of
 from lessons.course.taught import definitions, sync, taught

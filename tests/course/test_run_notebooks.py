@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import copy_of_the_course
+from course_copy import copy_of_the_course
 from lessons.course.catalogue import lesson_paths, solutions_of
 
 import pytest

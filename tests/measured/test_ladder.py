@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import ladder as run_ladder
-from conftest import losses_of
 from lessons import files
 from lessons.corpus import TINY_SHAKESPEARE_SHA256
 from lessons.device import pick_device
@@ -18,6 +17,7 @@ from lessons.files import read_csv
 from lessons.ladder import RUNGS, SCALED_UP, Rung, find_rungs, run_rung
 from lessons.records import LOSSES_DIR, read_losses, rung_record
 from lessons.results import final_losses, summary
+from made_up import losses_of
 
 import pandas as pd
 import pytest
