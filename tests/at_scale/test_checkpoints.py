@@ -1,0 +1,213 @@
+"""Checkpoints outlive kills, damage and full disks, to the same bits."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
+
+import train
+from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, room_in, save_checkpoint
+from lessons.at_scale.loop import train_at_scale
+from lessons.batches import split
+from lessons.errors import BadInput
+from lessons.evaluation import COLUMNS
+from lessons.files import read_csv
+from lessons.presets import TrainingConfig
+from tiny_runs import FEW, new_model, same, truncate, with_helper_scripts
+
+import pandas as pd
+import pytest
+import torch
+
+
+def test_a_checkpoint_holds_all_there_is_to_know(run):
+    run.begin()
+    checkpoint = read_checkpoint(run.folder / "best.pt")
+    about = checkpoint["about"]
+    assert checkpoint.keys() >= {"model", "optimizer", "step", "batch_rng", "rng"}
+    assert about["shape"]["n_embd"] == 64 and len(about["vocabulary"]) == 28
+    assert checkpoint["rng"][0]["cpu"].dtype == torch.uint8
+
+
+def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(data, tmp_path):
+    config = TrainingConfig(batch_size=4, max_iters=30, eval_interval=10, learning_rate=0.3)
+    losses = train_at_scale(new_model(), *split(data), config, folder=tmp_path)
+    best = losses.loc[losses.val_loss.idxmin()]
+    assert read_checkpoint(tmp_path / "best.pt")["step"] == best.step
+
+
+def run_train(words: list[str]) -> None:
+    """train.py in a process of its own, whose thread count is always the same."""
+    torch.set_num_threads(1)
+    sys.argv = ["train.py", *words]
+    with open(os.devnull, "w") as sys.stderr:
+        train.main()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
+def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
+    tmp_path, text_file, monkeypatch
+):
+    # A server that has imported torch once and forks, so that no start takes seconds.
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    if context.get_start_method() == "forkserver":
+        monkeypatch.setenv("PYTHONPATH", str(Path(train.__file__).parent))
+        context.set_forkserver_preload(["train"])
+    settings = ["--text", str(text_file), "--max-iters", "300", "--eval-interval", "10",
+                "--batch-size", "4", "--dropout", "0.1"]  # fmt: skip
+
+    def start(folder: Path):
+        resume = ["--resume"] if (folder / "losses.json").exists() else []
+        words = ["--preset", "small", "--out", str(folder), *resume, *settings]
+        process = context.Process(target=run_train, args=(words,))
+        process.start()
+        return process
+
+    for name in ("warm-up", "whole"):
+        begun = time.monotonic()
+        start(tmp_path / name).join()
+        seconds = time.monotonic() - begun
+    seed = random.randrange(2**32)
+    print(f"random seed {seed}, {seconds:.1f} s a run")  # shown when the test fails
+    moment, steps, kills, folder = random.Random(seed), [], 0, tmp_path / "killed"
+    while kills < 20:
+        process = start(folder)
+        process.join(moment.uniform(0, seconds / 2))
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        path = find_checkpoint(folder)
+        steps.append(read_checkpoint(path)["step"] if path else 0)
+        if process.exitcode == 0:  # it was done before it could be killed: from the beginning
+            shutil.rmtree(folder)
+        else:
+            kills += 1
+    assert len(set(steps)) > 3, steps
+    process = start(folder)
+    process.join()
+    assert process.exitcode == 0
+    for name in ("last.pt", "previous.pt", "best.pt"):
+        whole, killed = (read_checkpoint(tmp_path / run / name) for run in ("whole", "killed"))
+        assert same(whole, killed), name
+    whole, killed = (
+        read_csv(tmp_path / run / "losses.csv", COLUMNS) for run in ("whole", "killed")
+    )
+    pd.testing.assert_frame_equal(whole.drop(columns="seconds"), killed.drop(columns="seconds"))
+    assert not list(folder.glob(".*.tmp"))
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def replace_by_text(path: Path) -> None:
+    path.write_text("not a checkpoint")
+
+
+def replace_by_code(path: Path) -> None:
+    torch.save({"step": Path("what unpickling this would run")}, path)
+
+
+def replace_by_another_model(path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (truncate, "is cut off, or is no checkpoint"),
+        (flip_a_bit, "is damaged (a checksum is wrong)"),
+        (replace_by_text, "is cut off, or is no checkpoint"),
+        (replace_by_code, "holds more than tensors and plain values"),
+        (replace_by_another_model, "is not a checkpoint of this course"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(run, damage, sentence, capsys):
+    run.begin()
+    last = run.folder / "last.pt"
+    damage(last)  # and with it best.pt, another name of the same file
+    assert find_checkpoint(run.folder) == run.folder / "previous.pt"
+    said = capsys.readouterr().err.splitlines()
+    assert sentence in said[0] and len(said) == 2 and "previous.pt, from step 10" in said[1]
+    run("--resume")
+    assert read_checkpoint(last)["step"] == 20
+
+
+def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
+    run.begin()
+    for name in ("last.pt", "previous.pt", "best.pt"):
+        (run.folder / name).unlink()
+        (run.folder / name).write_text("not a checkpoint")
+    assert "no good checkpoint left" in refused("--resume")
+
+
+def test_a_checkpoint_of_another_run_is_passed_over(run, tmp_path, text_file, capsys):
+    run.begin()
+    run("--preset", "cpu", "--text", text_file, "--max-iters", 1, out=tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "last.pt", run.folder / "last.pt")
+    run("--resume")
+    assert read_checkpoint(run.folder / "last.pt")["about"]["preset"] == "small"
+
+
+def test_a_full_disk_after_a_damaged_checkpoint_does_not_take_the_last_good_one(run, refused):
+    run.begin()
+    truncate(run.folder / "last.pt")
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        assert "No space left" in refused("--resume")
+    assert read_checkpoint(find_checkpoint(run.folder))["step"] == 10
+
+
+@pytest.mark.parametrize("where", ["at once", "half way"])
+def test_on_a_full_disk_the_last_good_checkpoint_stays(data, tmp_path, monkeypatch, where):
+    train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
+    good = read_checkpoint(tmp_path / "last.pt")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail(*args):
+        if where == "half way":
+            args[1].write(b"the first half")
+        raise full
+
+    monkeypatch.setattr(torch, "save", fail)
+    with (
+        pytest.raises(BadInput, match="cannot be written .No space left.*--resume"),
+        room_in(tmp_path),
+    ):
+        save_checkpoint(tmp_path, good, is_best=True)
+    for name in ("last.pt", "best.pt"):
+        assert same(read_checkpoint(tmp_path / name), good)
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file size limit to set")
+def test_a_write_that_the_system_refuses_keeps_the_last_good_checkpoint(run, tmp_path):
+    run.begin()
+    before = read_checkpoint(run.folder / "last.pt")
+    code = (
+        "import resource, sys, train; resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6));"
+        "train.main()"
+    )
+    words = ["--out", str(run.folder), "--resume", "--max-iters", "40"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True,
+        env=with_helper_scripts(),
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "cannot be written (File too large): make room" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert same(read_checkpoint(run.folder / "last.pt"), before)
+    run("--resume", "--max-iters", "40")
+    assert read_checkpoint(run.folder / "last.pt")["step"] == 40

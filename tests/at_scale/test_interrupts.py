@@ -1,0 +1,61 @@
+"""Ctrl-C stops a run between two steps."""
+
+import signal
+
+from lessons.at_scale.checkpoints import read_checkpoint
+from lessons.at_scale.interrupts import stop_requests
+from lessons.at_scale.loop import train_at_scale
+from lessons.batches import split
+from lessons.errors import BadInput, Stopped
+from tiny_runs import FEW, new_model, same
+
+import pandas as pd
+import pytest
+from tqdm import tqdm
+
+
+@pytest.mark.parametrize(("by_torchrun", "kept"), [(True, False), (False, True)])
+def test_a_process_of_torchrun_that_fails_is_not_ended_before_it_says_why(
+    monkeypatch, by_torchrun, kept
+):
+    before = signal.getsignal(signal.SIGTERM)
+    if by_torchrun:
+        monkeypatch.setenv("LOCAL_RANK", "0")
+    try:
+        with pytest.raises(BadInput), stop_requests():
+            raise BadInput("Another process has died.")
+        assert (signal.getsignal(signal.SIGTERM) == before) == kept
+        if by_torchrun:
+            signal.raise_signal(signal.SIGTERM)  # and this test goes on
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class InterruptedBar(tqdm):
+    """Presses Ctrl-C in the thirteenth step."""
+
+    def update(self, n=1):
+        super().update(n)
+        if self.n == 13:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(data, tmp_path):
+    whole = train_at_scale(new_model(0.2), *split(data), FEW, folder=tmp_path / "a")
+    with pytest.raises(Stopped, match="Stopped at step 13 of 20, which is saved.*--resume"):
+        train_at_scale(
+            new_model(0.2), *split(data), FEW, folder=tmp_path / "b",
+            progress=InterruptedBar(total=20),
+        )  # fmt: skip
+    stopped = read_checkpoint(tmp_path / "b" / "last.pt")
+    assert stopped["step"] == 13
+    resumed = train_at_scale(
+        new_model(0.2),
+        *split(data),
+        FEW,
+        folder=tmp_path / "b",
+        resume_from=tmp_path / "b" / "last.pt",
+    )
+    a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in "ab")
+    assert same(a, b)
+    pd.testing.assert_frame_equal(whole.drop(columns="seconds"), resumed.drop(columns="seconds"))

@@ -1,0 +1,45 @@
+"""The training loop: what it reaches, and a loss that is no number."""
+
+from lessons.at_scale.checkpoints import read_checkpoint
+from lessons.at_scale.loop import train_at_scale
+from lessons.batches import split
+from lessons.errors import BadInput
+from lessons.evaluation import full_loss
+from lessons.presets import TrainingConfig
+from tiny_runs import FEW, new_model, same
+
+import pytest
+import torch
+
+
+def test_training_at_scale_lowers_the_loss_and_ends_with_the_full_loss(data):
+    model, (train_data, val_data) = new_model(), split(data)
+    losses = train_at_scale(model, train_data, val_data, FEW)
+    assert losses.step.tolist() == [0, 10, 20]
+    assert losses.val_loss.iloc[-1] < losses.val_loss.iloc[0]
+    assert losses.val_loss.iloc[-1] == pytest.approx(full_loss(model, val_data, 8), abs=1e-5)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
+    data, tmp_path, capsys
+):
+    config = TrainingConfig(batch_size=4, max_iters=100, eval_interval=10, warmup_iters=5)
+    train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
+    good = read_checkpoint(tmp_path / "last.pt")
+    broken = read_checkpoint(tmp_path / "last.pt")
+    model = new_model()
+    broken["model"]["lm_head.bias"] = torch.full((28,), torch.inf)
+    torch.save(broken, tmp_path / "broken.pt")
+    with pytest.raises(BadInput, match=r"loss became nan at step 20, .* learning rate of 0.00"):
+        train_at_scale(
+            model, *split(data), config, folder=tmp_path, resume_from=tmp_path / "broken.pt"
+        )
+    assert same(read_checkpoint(tmp_path / "last.pt"), good)
+
+
+def test_infinite_gradients_are_noticed_before_they_are_saved(data, tmp_path):
+    model = new_model()
+    model.lm_head.bias.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(BadInput, match="loss became nan at step 0"):
+        train_at_scale(model, *split(data), FEW, folder=tmp_path)
+    assert read_checkpoint(tmp_path / "last.pt")["step"] == 0

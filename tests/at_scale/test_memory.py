@@ -1,0 +1,117 @@
+"""How much memory a run takes: what is said, and what is true."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+from lessons.at_scale import memory
+from lessons.presets import PRESETS
+from tiny_runs import with_helper_scripts
+
+import psutil
+import pytest
+import torch
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "way_out"),
+    # The weights alone take 11 GB, a sequence 3.8: three would fit, and 512 / 256 = 2 do.
+    [(3.0, "choose a smaller preset"), (25.0, "set --grad-accum-steps 256")],
+)
+def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
+    refused, monkeypatch, gigabytes, way_out
+):
+    available = namedtuple("memory", "available")(gigabytes * 1e9)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
+    said = refused("--preset", "gpt2-774m")
+    assert said.endswith(f"more than the {gigabytes} GB that are free here: {way_out}.")
+
+
+def test_dropout_raises_the_estimate_of_memory_on_a_cpu_alone():
+    shape = PRESETS["gpu"].shape
+    cpu, cuda = (
+        [memory.memory_needed(shape, 64, dropout, torch.device(name)) for dropout in (0.0, 0.2)]
+        for name in ("cpu", "cuda")
+    )
+    assert cuda == [cpu[0]] * 2 and cpu[1] > 1.5 * cpu[0]
+
+
+WATCH_MEMORY = """
+import threading, time
+
+def own_memory():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+def watch():
+    while True:
+        peaks.append(own_memory())
+        time.sleep(0.005)
+
+peaks = []
+threading.Thread(target=watch, daemon=True).start()
+"""
+
+
+MEASURE_STEPS = """
+import torch
+from dataclasses import replace
+from lessons.gpt import GPT
+from lessons.at_scale.memory import memory_needed
+from lessons.presets import PRESETS
+from lessons.at_scale.step import train_step
+from lessons.at_scale.state import TrainingState
+
+before, preset = own_memory(), PRESETS["gpu"]
+config = replace(preset.training, batch_size=16, dropout=DROPOUT)
+state = TrainingState(GPT(preset.shape, DROPOUT), config, torch.float32, seed=0)
+for _ in range(2):
+    train_step(state.model, state, torch.randint(65, (10_000,)))
+print((max(peaks) - before) / memory_needed(preset.shape, 16, DROPOUT, state.device))
+"""
+
+
+MEASURE_RUN = """
+import train
+from lessons.at_scale import token_file
+
+token_file.MAX_VAL_TOKENS = 10_000  # measuring more takes longer, and as much memory for any text
+train.main()
+print(max(peaks))
+"""
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
+
+
+@linux
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_the_memory_that_a_run_is_said_to_need_is_about_what_it_takes(dropout):
+    code = WATCH_MEMORY + MEASURE_STEPS.replace("DROPOUT", str(dropout))
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert 0.75 < float(printed) < 1.25
+
+
+@linux
+def test_the_memory_of_a_run_does_not_grow_with_its_text(tmp_path, text):
+    """With TEXT_MB=1000 set, by hand, the long text has a gigabyte: 3 GB of disk, and 20 s."""
+    peaks, megabyte = [], text * (10**6 // len(text) + 1)
+    for megabytes in (8, int(os.environ.get("TEXT_MB", "80"))):
+        path = tmp_path / f"{megabytes}.txt"
+        with open(path, "w") as file:
+            file.writelines(megabyte for _ in range(megabytes))
+        words = ["--preset", "small", "--max-iters", "1", "--text", str(path), "--out",
+                 str(tmp_path / "run")]  # fmt: skip
+        printed = subprocess.check_output(
+            [sys.executable, "-c", WATCH_MEMORY + MEASURE_RUN, *words],
+            text=True, stderr=subprocess.DEVNULL,
+            env=with_helper_scripts(),
+        )  # fmt: skip
+        peaks.append(int(printed.splitlines()[-1]) / 1e6)
+        shutil.rmtree(tmp_path / "run")
+        path.unlink()
+    print(peaks)  # shown when the test fails, or with -s
+    assert peaks[1] < peaks[0] + 40

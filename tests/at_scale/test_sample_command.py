@@ -1,0 +1,45 @@
+"""helper_scripts/sample.py: what it writes, and what it refuses."""
+
+import subprocess
+import sys
+
+import sample
+
+import pytest
+
+
+def test_a_sample_streams_the_same_characters_for_the_same_seed(run):
+    run.begin()
+    words = ["--prompt", "the ", "--characters", "40", "--top-k", "5", "--temperature", "0.8"]
+    first, again = (run(*words, script=sample) for _ in range(2))
+    assert first == again and first.startswith("the ") and len(first) == 4 + 40 + 1
+    assert run(*words, "--seed", "1", script=sample) != first
+
+
+def test_a_sample_comes_character_by_character(run):
+    run.begin()
+    command = [sys.executable, sample.__file__, "--run", str(run.folder), "--characters", "100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert len(process.stdout.read(20)) == 20  # while it is still writing
+        assert process.poll() is None
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--prompt", "the Fox"), "text has no 'F': leave it out of --prompt"),
+        (("--temperature", "nan"), "--temperature nan is not a number"),
+        (("--top-k", "0"), "temperature and top_k must be above 0"),
+        (("--characters", "0"), "--characters must be at least 1"),
+        (("--seed", str(10**30)), "--seed a number from 0"),
+    ],
+)
+def test_a_sample_that_cannot_be_is_refused(run, refused, flags, sentence):
+    run.begin()
+    assert sentence in refused(*flags, script=sample)
+
+
+def test_a_folder_without_a_run_cannot_be_sampled(refused, tmp_path):
+    assert "holds no checkpoint" in refused(script=sample, out=tmp_path)
