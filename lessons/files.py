@@ -118,6 +118,8 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     columns = list(columns)
     try:
         table = pd.read_csv(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): measure it first.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
         raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
     missing = [column for column in columns if column not in table]

@@ -1,7 +1,8 @@
 """Plumbing · measured rows on disk, kept so that nothing that was measured is ever lost.
 
-NAME.csv holds the rows: the settings that vary, then `seed`, then what was measured. NAME.json
-beside it says all else: what was equal for every row, on which machine, which seeds.
+NAME.csv holds the rows: the settings that vary, then `seed`, then what was measured (of a rung:
+COLUMNS; the last row of a seed is its full_loss). NAME.json beside it says all else: what was
+equal for every row, on which machine, which seeds.
 """
 
 from dataclasses import asdict
@@ -65,6 +66,8 @@ class Record:
         """
         done = set() if force else self.measured()
         missing = [key for key in dict.fromkeys(wanted) if key not in done]
+        if missing and self.json.exists():
+            read_json(self.json)  # a damaged one must be found before anything is measured
         if missing and self.all_keys() - set(missing):
             self.measured()
             self.check_machine(measured_on)
@@ -91,7 +94,9 @@ class Record:
             about["totals"] = {"seconds": round(table.groupby(self.keys).seconds.max().sum(), 1)}
         # The JSON first: rows without one are never taken for measured in some other way.
         write_json(self.json, about)
-        write_csv(self.csv, table, self.float_format)
+        # To the last digit, for a key that is read back must be the one that was asked for.
+        exact = {key: table[key].map(repr) for key in self.keys if table[key].dtype == float}
+        write_csv(self.csv, table.assign(**exact), self.float_format)
 
     def _keys_of(self, rows: pd.DataFrame) -> list[Key]:
         if len(self.keys) == 1:
@@ -105,8 +110,7 @@ class Record:
         return all(about.get(key) == value for key, value in wanted.items())
 
     def _check(self, wanted: dict, difference: str) -> None:
-        if not self.json.exists():
-            raise BadInput(f"{self.json} is missing, which says how {self.csv.name} was measured.")
+        read_json(self.json)  # which raises BadInput if it is missing
         if not self._comparable(wanted):
             raise BadInput(
                 f"{self.csv} was measured {difference}: write to another folder with --out, or "

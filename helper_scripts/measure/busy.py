@@ -16,6 +16,7 @@ from lessons.corpus import load_text, sha256
 from lessons.dataset import encode_and_split
 from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
+from lessons.files import check_writable
 from lessons.gpt import GPT
 from lessons.presets import Preset, find_preset
 from lessons.records import EXPERIMENTS_DIR, Record
@@ -25,6 +26,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+PRESET = "cpu"
 KEYS = ["way", "busy_loops", "seed"]  # here a seed is a repetition
 WAYS = {
     "default": {"GOMP_SPINCOUNT": "300000"},  # GNU's own, where nothing is set
@@ -41,12 +43,12 @@ def steps_per_second(preset: Preset, train_data: torch.Tensor) -> float:
     return rates[-1]
 
 
-def beside(busy_loops: int, way: str, preset: str) -> float:
+def beside(busy_loops: int, way: str) -> float:
     """Steps per second of a process of its own, with so many endless loops beside it."""
     loops = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy_loops)
     ]
-    command = [sys.executable, __file__, "--preset", preset, "--alone"]
+    command = [sys.executable, __file__, "--alone"]
     try:
         return float(subprocess.check_output(command, env=os.environ | WAYS[way], text=True))
     finally:
@@ -59,19 +61,23 @@ def beside(busy_loops: int, way: str, preset: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--preset", default="cpu", help="what is trained (default: cpu)")
     parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
+    parser.add_argument("--force", action="store_true", help="measure again what is on record")
     parser.add_argument("--alone", action="store_true", help="print this process's speed, no more")
     args = parser.parse_args()
     text = load_text()
     if args.alone:
-        return print(steps_per_second(find_preset(args.preset), encode_and_split(text)[0]))
-    setting = {"experiment": "busy", "preset": args.preset, "text_sha256": sha256(text)}
+        return print(steps_per_second(find_preset(PRESET), encode_and_split(text)[0]))
+    setting = {"experiment": "busy", "preset": PRESET, "text_sha256": sha256(text)}
     record = Record(args.out, "busy", setting, KEYS, [*KEYS, "steps_per_second"], sort_by=KEYS)
     measured_on = machine_facts(pick_device("cpu")) | {"cores": os.cpu_count()}
     runs = [(way, n, seed) for seed, n, way in product(range(args.repeats), range(3), WAYS)]
-    for way, n, seed in tqdm(record.missing(runs, measured_on), unit="run"):
-        row = (way, n, seed, beside(n, way, args.preset))
+    if not args.force:
+        record.check_machine(measured_on)
+    missing = record.missing(runs, measured_on, args.force)
+    check_writable(args.out)
+    for way, n, seed in tqdm(missing, unit="run"):
+        row = (way, n, seed, beside(n, way))
         record.add(pd.DataFrame([row], columns=record.columns), measured_on)
     print(record.rows().groupby(["way", "busy_loops"]).steps_per_second.median().unstack().round(1))
 

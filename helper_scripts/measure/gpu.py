@@ -17,6 +17,7 @@ from pathlib import Path
 from lessons.at_scale.precision import pick_dtype
 from lessons.at_scale.throughput import WAYS, Way, throughput
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text
+from lessons.course.gpu_report import losses_sentence
 from lessons.dataset import encode_and_split
 from lessons.device import dtype_name, machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly, first_line
@@ -116,9 +117,11 @@ def main() -> None:
     jobs = {"seeds_side_by_side": 1, "threads_per_seed": torch.get_num_threads()}
     measured_on = machine_facts(device) | jobs | {"dtype": dtype}
     seeds = losses.missing(args.seeds, measured_on, args.force)
+    if not args.force:
+        speeds.check_machine(machine_facts(device))  # their rate tells how long a seed takes
     names = speeds.missing([way.name for way in WAYS], machine_facts(device), args.force)
     ways = [way for way in WAYS if way.name in names]
-    check_writable(args.out)
+    check_writable(args.out / "experiments")
     kept = [way.name for way in WAYS if way not in ways]
     kept += [f"seed {seed}" for seed in sorted({*args.seeds} - {*seeds})]
     if kept:
@@ -137,8 +140,9 @@ def main() -> None:
         print("No time left for compile: not measured.")
     else:
         measure_speed(slow, preset, train_data, device, speeds, seconds)
-    if args.out == DATA_DIR:
-        print("`make figures` puts it into the README.")
+    if len(losses.rows()):
+        print(losses_sentence(losses.rows()))
+    print(speeds.rows().to_string(index=False))
 
 
 if __name__ == "__main__":

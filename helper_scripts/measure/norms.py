@@ -12,6 +12,7 @@ from pathlib import Path
 from lessons.corpus import load_text, sha256
 from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
+from lessons.files import check_writable
 from lessons.ladder import RUNGS, Rung, run_rung
 from lessons.records import EXPERIMENTS_DIR, Record
 
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--depths", nargs="+", type=int, default=[3, 6, 12, 24])
     parser.add_argument("--learning-rates", nargs="+", type=float, default=[3e-4, 1e-3, 3e-3, 1e-2])
     parser.add_argument("--max-iters", type=int, default=1000)
+    parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     # Small layers: a second thread hardly helps, and leaves a core to whoever works here.
     torch.set_num_threads(1)
@@ -62,7 +64,9 @@ def main() -> None:
     record = grid_record(args.out, text, args.max_iters)
     measured_on = machine_facts(device) | {"threads_per_seed": 1}
     runs = grid(args.seeds, args.depths, args.learning_rates)
-    for run in tqdm(record.missing(runs, measured_on), unit="run"):
+    missing = record.missing(runs, measured_on, args.force)
+    check_writable(args.out)
+    for run in tqdm(missing, unit="run"):
         n_layer, learning_rate, norm, seed = run
         bar = tqdm(total=args.max_iters, unit="step", leave=False,
                    desc=f"{norm}, {n_layer} layers, {learning_rate}")  # fmt: skip

@@ -1,6 +1,7 @@
 """Write the Colab badge and the setup cell of every notebook.
 
-Owner, repository and branch come from pyproject.toml; --fork writes them there from git remote.
+Owner, repository and branch come from pyproject.toml; --fork writes them there from git
+remote; `make notebooks` then brings all else up to date.
 """
 
 import re
@@ -70,7 +71,9 @@ def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -
 @exits_cleanly
 def main() -> None:
     parser = write_or_check(__doc__.splitlines()[0])
-    parser.add_argument("--fork", action="store_true", help="take the address from git remote")
+    parser.add_argument(
+        "--fork", action="store_true", help="take the address from git remote; then: make notebooks"
+    )
     args = parser.parse_args()
     place = fork() if args.fork else address()
     if args.fork and args.write:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gpu_report import gpu_report
 from lessons.course.address import ROOT, address, badge
 from lessons.course.catalogue import read_lessons, solutions_of
+from lessons.course.gpu_report import gpu_report
 from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
 from lessons.errors import exits_cleanly
 from lessons.files import read_csv, read_json

@@ -18,20 +18,25 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
-from nbconvert.preprocessors import ClearOutputPreprocessor
-
 import wheels
+from folder import MADE, MARK, pack, replacing
 from lessons.corpus import is_tiny_shakespeare
 from lessons.errors import BadInput, exits_cleanly
-from folder import MADE, MARK, pack, replacing
+
+import nbformat
+from nbconvert.preprocessors import ClearOutputPreprocessor
 
 THIS_PYTHON = "{}.{}.{}".format(*sys.version_info)
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 STUDENTS = [
     *("notebooks/[0-9][0-9]_*.ipynb", "lessons/**/*.py", "helper_scripts/**/*.py", "images/*"),
-    *("data/losses/*.csv", "data/losses/*.json", "data/experiments/*.csv", "data/experiments/*.json"),
+    *(
+        "data/losses/*.csv",
+        "data/losses/*.json",
+        "data/experiments/*.csv",
+        "data/experiments/*.json",
+    ),
     *("README.md", "GLOSSARY.md", "LICENSE"),
     *("pyproject.toml", "constraints.txt", "environment.yml", "Makefile"),
 ]
@@ -138,9 +143,7 @@ def make(folder: Path, platforms: list[str], pythons: list[str]) -> None:
     packages = project["dependencies"] + project["optional-dependencies"]["lab"] + ["pip"]
     for kit, target in zip(kits, targets, strict=True):
         print(f"wheels for {kit}", flush=True)
-        wheels.fetch_wheels(
-            students / "wheels", packages, ROOT / "constraints.txt", *target
-        )
+        wheels.fetch_wheels(students / "wheels", packages, ROOT / "constraints.txt", *target)
     pack(students, folder / "students.zip", "gpt-ladder")
     pack(solutions, folder / "solutions.zip", "gpt-ladder-solutions")
     write(folder / MARK, ABOUT)

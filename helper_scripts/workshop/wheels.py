@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from lessons.errors import BadInput
+
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
-
-from lessons.errors import BadInput
 
 # pip takes a manylinux tag to the letter, so every older one must be named too. glibc 2.28 and
 # macOS 14 are what torch asks for.

@@ -8,34 +8,16 @@ shape, settings and vocabulary.
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from lessons.at_scale.description import RunDescription
-from lessons.errors import BadInput, first_line
+from lessons.errors import BadInput
 from lessons.files import link, whole_file
 
 import torch
 
 KEYS = {"step", "rows", "seconds", "model", "optimizer", "scaler", "batch_rng", "rng", "about"}
 RESUME_ORDER = ("last.pt", "previous.pt", "best.pt")
-
-
-@contextmanager
-def room_in(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong with writing in this block, as on a full disk, into a BadInput."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        # torch.save hides the system's own error behind one of its own.
-        causes = (error, error.__cause__, error.__context__)
-        reasons = (getattr(cause, "strerror", None) for cause in causes)
-        reason = next(filter(None, reasons), None) or first_line(error)
-        raise BadInput(
-            f"{folder} cannot be written ({reason}): make room, then go on from the last good "
-            "checkpoint with --resume."
-        ) from None
 
 
 def save_checkpoint(folder: Path, checkpoint: dict, is_best: bool) -> None:

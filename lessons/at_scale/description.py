@@ -71,7 +71,7 @@ class RunDescription:
         except (TypeError, ValueError) as error:  # BadInput too
             problem = str(error).rstrip(".")
         raise BadInput(
-            f"{source} does not describe a run of this script ({problem}): name another --out."
+            f"{source} does not describe a run of this script ({problem}): it cannot be used."
         )
 
     def difference(self, other: RunDescription) -> str | None:

@@ -16,7 +16,9 @@ LOOK_INTERVAL = 10
 
 
 class Progress:
-    """The bar of a run, and the losses of its last steps, which nobody has looked at yet.
+    """The bar of a run; stops it when a loss is no longer a number.
+
+    It keeps the losses of the last steps, which nobody has looked at yet.
 
     `saved` is whether there is a folder with checkpoints; `bar` replaces the progress bar.
     """

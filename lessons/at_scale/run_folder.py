@@ -13,14 +13,13 @@ from lessons.at_scale.checkpoints import (
     described,
     find_checkpoint,
     read_checkpoint,
-    room_in,
     save_checkpoint,
 )
 from lessons.at_scale.description import RunDescription
 from lessons.at_scale.distributed import micro_batch_size, rank
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.token_file import described_tokens, write_tokens
-from lessons.errors import BadInput
+from lessons.errors import BadInput, first_line
 from lessons.evaluation import COLUMNS
 from lessons.files import link, read_json, write_csv, write_json
 from lessons.presets import TrainingConfig, find_preset
@@ -60,17 +59,15 @@ def read_run(folder: Path) -> RunDescription | None:
     """
     path = folder / "losses.json"
     try:
-        values = read_json(path)
-    except BadInput:  # a checkpoint knows it too
-        values = None
-    try:
-        return RunDescription.from_json(values, path)
-    except BadInput:
+        return RunDescription.from_json(read_json(path), path)
+    except BadInput as problem:  # a checkpoint knows it too
         checkpoint = find_checkpoint(folder)
         if checkpoint is not None:
             return described(read_checkpoint(checkpoint), checkpoint)
         if path.exists():
-            raise
+            raise BadInput(
+                f"{path} does not describe a run of this script: name another --out ({problem})"
+            ) from None
         return None
 
 
@@ -118,6 +115,22 @@ def resume(
     if tokens is None or tokens.text_sha256 != run.text_sha256:
         raise BadInput(f"{folder} does not have the run's tokens: give its text again with --text.")
     return replace(run, training=training), path
+
+
+@contextmanager
+def room_in(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with writing in this block, as on a full disk, into a BadInput."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # torch.save hides the system's own error behind one of its own.
+        causes = (error, error.__cause__, error.__context__)
+        reasons = (getattr(cause, "strerror", None) for cause in causes)
+        reason = next(filter(None, reasons), None) or first_line(error)
+        raise BadInput(
+            f"{folder} cannot be written ({reason}): make room, then go on from the last good "
+            "checkpoint with --resume."
+        ) from None
 
 
 def describe(folder: Path, run: RunDescription, seconds: float | None = None) -> None:

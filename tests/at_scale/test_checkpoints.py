@@ -12,8 +12,9 @@ from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
 import train
-from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, room_in, save_checkpoint
+from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
 from lessons.at_scale.loop import train_at_scale
+from lessons.at_scale.run_folder import room_in
 from lessons.batches import split
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS

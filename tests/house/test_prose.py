@@ -19,7 +19,7 @@ TRANSLATED = {
     "told on stderr": "stderr says",
     "throws? (a|the) di[ce]e": "draw a random number",
     "by heart": "memorise",
-    "MEND": "FIX",
+    r"\bMEND\b": "FIX",
     "go_on": "resume",
     "which says what of": "which says of what",
 }
@@ -38,9 +38,10 @@ def test_code_uses_the_fields_names_and_plain_english(path):
 def sentences_of(path) -> str:
     """The words of a notebook's Markdown, without code, formulas and quotations."""
     cells = nbformat.read(path, as_version=4).cells
-    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    text = text.replace("## Where we are\n", "")
-    return re.sub(r'```.*?```|`[^`]*`|\$.*?\$|"[^"]*"', "", text, flags=re.DOTALL)
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    # Cell by cell, so that one stray quotation mark does not hide the rest.
+    bare = [re.sub(r'```.*?```|`[^`]*`|\$.*?\$|"[^"]*"', "", t, flags=re.DOTALL) for t in texts]
+    return "\n".join(bare).replace("## Where we are\n", "")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -54,3 +55,13 @@ def test_a_page_has_no_exclamation_marks_and_one_title(page):
     text = re.sub(r"```.*?```|`[^`\n]*`|<!--.*?-->|!\[", "", page.read_text("utf-8"), flags=re.S)
     assert "!" not in text
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda path: path.stem)
+def test_every_path_of_the_course_that_is_named_exists(page):
+    named = re.findall(
+        r"\b(?:lessons|helper_scripts|data|tests)/[\w/]+\.\w+", page.read_text("utf-8")
+    )
+    # Made when the course is used, or examples of the check-list.
+    absent = {name for name in named if not (ROOT / name).exists() and "TOPIC" not in name}
+    assert absent <= {"data/input.txt", "data/unusable.txt"}

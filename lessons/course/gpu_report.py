@@ -1,4 +1,4 @@
-"""What was measured on a GPU, in Markdown: rung 8 scaled up, and ways to take its steps."""
+"""Plumbing · what was measured on a GPU, in Markdown: rung 8 scaled up, and its speed."""
 
 from pathlib import Path
 
