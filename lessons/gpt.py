@@ -122,9 +122,9 @@ def flops_per_token(model: GPT) -> int:
 
     A weight is multiplied and added once forward and twice backward, which makes 2 x 3 = 6; the
     few biases and gains are counted like matrices. The position table is only looked up, and so
-    is a token table that is not the lm_head's too. Attention has two more products, queries with
-    keys and weights with values, each of C T for a token: 6 x 2 C T for each layer, the masked
-    half counted in.
+    is the token table, unless it is the lm_head as well. Attention has two more products, queries
+    with keys and weights with values, each of C T for a token: 6 x 2 C T for each layer, including
+    the masked half.
     """
     config = model.config
     looked_up = model.position_embedding.weight.numel()
