@@ -12,16 +12,16 @@ from lessons.files import write_whole
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-TIMEOUT = 10  # seconds without a byte before a download is given up
+TIMEOUT = 10  # seconds without a byte before a download is abandoned
 
 
 def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
     """The text to learn from: the file at `path`, or Tiny Shakespeare.
 
     Without `path`: `data_dir`/input.txt; else a verified download, kept there; else,
-    with no network, Python's own language reference; one line on stderr says so if
-    that is not Tiny Shakespeare. Raises BadInput for a file that is missing, empty
-    or not UTF-8.
+    with no network, Python's own language reference. If that is not Tiny Shakespeare,
+    one line on stderr says so. Raises BadInput for a file that is missing, empty or
+    not UTF-8.
     """
     if path is not None:
         return _read(Path(path))
@@ -66,7 +66,7 @@ def check_length(data: Sized, block_size: int) -> None:
 
 
 def read_chunks(path: Path, n_chars: int = 2**22) -> Iterator[str]:
-    """The characters of a UTF-8 file, some at a time; raises BadInput as `load_text` does."""
+    """The characters of a UTF-8 file, in chunks; raises BadInput as `load_text` does."""
     try:
         # utf-8-sig drops the byte-order mark that some Windows editors write first.
         with open(path, encoding="utf-8-sig") as file:
@@ -106,8 +106,8 @@ class RequestsIsNotInstalled(OSError):
 
 
 def _download() -> bytes:
-    """Tiny Shakespeare's bytes, verified; raises OSError where they cannot be had."""
-    # Not above: the doctor reads this module before any package is installed.
+    """Tiny Shakespeare's bytes, verified; raises OSError if they cannot be fetched."""
+    # Imported here, because the doctor reads this module before any package is installed.
     try:
         import requests
     except ImportError:

@@ -1,4 +1,4 @@
-"""Plumbing · which device computes: its name, its free memory, and what a record says of it."""
+"""Plumbing · which device computes: its name, its free memory, and what a record says about it."""
 
 import platform
 from pathlib import Path
@@ -30,7 +30,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """The hardware's own name, as far as the operating system tells it."""
+    """The hardware's own name, as far as the operating system knows it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -42,7 +42,7 @@ def device_name(device: torch.device) -> str:
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """The name of a number format as records have it, such as bfloat16."""
+    """The name of a number format as it stands in records, such as bfloat16."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -52,10 +52,10 @@ def machine_facts(device: torch.device) -> dict[str, str]:
 
 
 def memory_free(device: torch.device) -> int:
-    """Bytes that this device still has."""
+    """How many bytes of memory are free on this device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device.index)[0]  # torch 2.4 accepts no bare "cuda" here
-    # Not above: a machine that only measures a GPU can do without the package.
+    # Imported here, because a machine that only measures a GPU can do without the package.
     import psutil
 
     return psutil.virtual_memory().available

@@ -17,14 +17,14 @@ class BadInput(ValueError):
 
 
 class Stopped(KeyboardInterrupt):
-    """A run that was asked to stop and has saved its state; says how to go on."""
+    """A run that was asked to stop and has saved its state; says how to resume it."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of others says, in a line: its first one, or else its name."""
+    """The first line of another library's error, or the error's type if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -33,7 +33,7 @@ def full_loss(
     """The mean loss over all of `data`, (N,): every token but the first is predicted once.
 
     The data is cut into windows of block_size, end to end, so nothing is random; early in
-    a window the context is short, as in training. Raises BadInput below two tokens.
+    a window the context is short, as in training. Raises BadInput for fewer than two tokens.
     """
     if len(data) < 2:
         raise BadInput(f"A loss needs at least 2 tokens, but there are {len(data)}.")

@@ -36,13 +36,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """`whole_file` for content that is at hand."""
+    """Write `content` with `whole_file`."""
     with whole_file(path) as file:
         file.write(content)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name survive a power cut, where the system can be asked to."""
+    """Make a new name survive a power cut, where the system allows it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -52,7 +52,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name, replacing what had that name; a copy where links are not possible.
+    """Give a file a second name, replacing any other file of that name; a copy if links fail.
 
     A kill at any moment leaves `target` as it was or as it should be.
     """
@@ -69,7 +69,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises BadInput now rather than when there is something to write."""
+    """Raises BadInput if nothing can be written here, before there is anything to lose."""
     try:
         write_whole(folder / ".writable", b"")
         (folder / ".writable").unlink()
@@ -85,13 +85,13 @@ def write_json(path: Path, values: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file; raises BadInput if there is none, or something else in it."""
+    """The object in a JSON file; raises BadInput if it is missing or holds anything else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(
-            f"{path} is missing, which says how {path.stem} was measured: bring it back, or "
-            "measure again into another folder."
+            f"{path}, which says how {path.stem} was measured, is missing: restore it, or measure "
+            "again into another folder."
         ) from None
     except OSError as error:
         raise BadInput(
@@ -112,7 +112,7 @@ def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.5f") -> No
 
 def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """A table with at least these columns; raises BadInput naming the first that is missing."""
-    # Not above: the doctor comes by here before any package is installed.
+    # Imported here, because the doctor imports this module before any package is installed.
     import pandas as pd
 
     columns = list(columns)

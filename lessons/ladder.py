@@ -39,7 +39,7 @@ class RungSettings(Protocol):
         """How many steps the rung is trained for."""
 
     def with_training(self, **changes) -> "RungSettings":
-        """The same settings with other hyperparameters of the training, such as max_iters."""
+        """The same settings with other training hyperparameters, such as max_iters."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Settings:
     eval_interval: int = 500
 
     def with_training(self, **changes) -> "Settings":
-        """The same settings with other hyperparameters of the training, such as max_iters."""
+        """The same settings with other training hyperparameters, such as max_iters."""
         return replace(self, **changes)
 
 
@@ -90,10 +90,10 @@ class Rung:
     lesson: int
     idea: str
     build: Callable[[RungSettings, int], nn.Module]
-    published: float  # validation loss, reported elsewhere
+    published: float  # validation loss reported elsewhere
     settings: RungSettings = Settings()
     train: Trainer = train_plainly
-    lowest_counts: bool = False  # and not the last of its validation losses
+    lowest_counts: bool = False  # its lowest validation loss is quoted, not its last
 
     @property
     def name(self) -> str:
@@ -161,7 +161,7 @@ RUNGS = (
          PRESETS["small"], train_scaled),
 )  # fmt: skip
 # Its seeds take hours on a CPU: helper_scripts/measure/gpu.py measures it. The published figure,
-# of nanoGPT's README, is a lowest one too.
+# from nanoGPT's README, is the lowest of its run too.
 SCALED_UP = Rung(8, "scaled up", 8, "fifty times more weights, on a GPU", build_gpt, 1.4697,
                  PRESETS["gpu"], train_scaled, lowest_counts=True)  # fmt: skip
 LADDER = (*RUNGS, SCALED_UP)

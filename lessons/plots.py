@@ -1,4 +1,4 @@
-"""Plumbing · figures: loss curves, the ladder, heat maps. Each one reads without colour."""
+"""Plumbing · figures: loss curves, the ladder, heat maps. Each can be read without colour."""
 
 import re
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Colours of Tol and of Okabe and Ito which colour-blind readers tell apart too.
+# Colours by Tol and by Okabe and Ito, which colour-blind readers can tell apart too.
 COLORS = ["#CC6677", "#663333", "#E69F00", "#AA4499", "#56B4E9", "#D55E00", "#332288", "#117733",
           "#CC79A7", "#882255"]  # fmt: skip
-# One marker more than colours, so that the pairs are all different; with the size in points.
+# One marker more than colours, so that no two pairs are alike; each with its size in points.
 MARKERS = [("o", 7), ("X", 8), ("s", 7), ("P", 8), ("D", 7), ("v", 8), ("^", 8), ("*", 12),
            (">", 8), ("p", 8), ("<", 8)]  # fmt: skip
 DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1))]
@@ -32,7 +32,7 @@ def title_of(stem: str) -> str:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure in a notebook with a text for readers who cannot see it; closes it."""
+    """Display a figure in a notebook, with a text for readers who cannot see it, and close it."""
     png, small = BytesIO(), BytesIO()
     figure.savefig(png, format="png", dpi=100, bbox_inches="tight")
     plt.close(figure)
@@ -75,7 +75,7 @@ def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -
     """
     ax = ax or plt.subplots(figsize=(8, 5), layout="constrained")[1]
     by_step = losses.groupby(["rung", "step"]).val_loss
-    # skipna: a line stops where one seed diverges, for without it the mean would look too good.
+    # skipna=False ends a line where one seed diverges: the mean of the rest would look too good.
     curves = pd.DataFrame({"loss": by_step.mean(skipna=False), "sd": by_step.std().fillna(0.0)})
     last_losses = curves.loss.groupby("rung").tail(1).droplevel("step")
     curves = curves[np.isfinite(curves.loss)].reset_index()
@@ -106,7 +106,7 @@ def draw_curves(ax: Axes, curves: pd.DataFrame, styles: dict[str, dict]) -> None
 def enlarge_close_ends(
     ax: Axes, curves: pd.DataFrame, ends: pd.DataFrame, styles: dict[str, dict]
 ) -> None:
-    """An inset with the last steps of the largest group of lines that nearly touch at the end."""
+    """An inset with the last steps of the largest group of lines whose ends nearly touch."""
     low, high = ax.get_ylim()
     ends = ends.sort_values(["step", "loss"])
     # Closer than this share of the axes, markers hide each other.
@@ -133,8 +133,8 @@ def name_ends(
     """Marker, name and last loss of each line, to the right of the axes."""
     low, high = ax.get_ylim()
     ends = ends.sort_values("loss")
-    # At the height of its line's end, but a line of text from the next: half of the way by moving
-    # the upper one up, half by moving the lower one down.
+    # At the height of its line's end, but a line of text away from the next name: of two that
+    # collide, the upper one moves up by half of what is missing, the lower one down by half.
     text = 14 / 72 * ax.figure.dpi / ax.get_window_extent().height
     wanted = np.fmin((ends.loss - low) / (high - low), 1 - text * np.arange(len(ends))[::-1])
     up = [*accumulate(wanted, lambda below, own: max(own, below + text))]
@@ -181,7 +181,7 @@ def plot_matrix(
 ) -> Figure:  # fmt: skip
     """A matrix as a heat map with a label at each row and column; dark is large.
 
-    For attention weights (T, T), rows are the positions that look and columns those looked at.
+    For attention weights (T, T), rows are the positions that look, columns those that they see.
     """
     size = max(4.0, 0.16 * len(rows))
     figure, ax = plt.subplots(figsize=(size + 1.2, size))

@@ -1,6 +1,6 @@
-"""Plumbing · shapes and settings that have a name, from a laptop's to GPT-2's.
+"""Plumbing · named shapes and settings, from a laptop's to GPT-2's.
 
-A preset's vocab_size gives way to that of the text it is trained on.
+Training replaces a preset's vocab_size with that of the text.
 """
 
 import math
@@ -12,7 +12,7 @@ from lessons.gpt import GPTConfig
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train a GPT; raises BadInput for settings that cannot be.
+    """How to train a GPT; raises BadInput for impossible settings.
 
     A step learns from batch_size sequences, however many processes and micro-batches they are
     spread over.
@@ -24,7 +24,7 @@ class TrainingConfig:
     warmup_iters: int = 100
     weight_decay: float = 0.1
     beta2: float = 0.99  # AdamW averages squared gradients over about 1 / (1 - beta2) steps
-    grad_clip: float = 1.0  # a longer gradient is cut to this length
+    grad_clip: float = 1.0  # a longer gradient is clipped to this length
     dropout: float = 0.0
     grad_accum_steps: int = 1  # micro-batches in each process
     eval_interval: int = 500
@@ -59,7 +59,7 @@ class Preset:
 
 def _gpt2(n_layer: int, n_head: int, n_embd: int) -> Preset:
     shape = GPTConfig(50257, 1024, n_layer, n_head, n_embd, qkv_bias=True, tied=True)
-    # A batch of half a million tokens: grad_accum_steps cuts it down to what the memory holds.
+    # A batch of half a million tokens: grad_accum_steps splits it until it fits the memory.
     training = TrainingConfig(batch_size=512, max_iters=20000, learning_rate=6e-4,
                               warmup_iters=700, beta2=0.95)  # fmt: skip
     return Preset(shape, training)
@@ -78,7 +78,7 @@ PRESETS = {
     # The rung on a GPU.
     "gpu": Preset(
         GPTConfig(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384),
-        # It sees the text eighty times: a strong pull towards 0 keeps it from memorising it. What
+        # It sees the text eighty times: strong weight decay keeps it from overfitting. What
         # that rests on stands in CONTRIBUTING.md.
         TrainingConfig(
             batch_size=64, max_iters=5000, eval_interval=250, dropout=0.2, weight_decay=1.0

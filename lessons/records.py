@@ -1,7 +1,7 @@
 """Plumbing · measured rows on disk, kept so that nothing that was measured is ever lost.
 
 NAME.csv holds the rows: the settings that vary, then `seed`, then what was measured (of a rung:
-COLUMNS; the last row of a seed is its full_loss). NAME.json beside it says all else: what was
+COLUMNS; the last row of a seed is its full_loss). NAME.json beside it says the rest: what was
 equal for every row, on which machine, which seeds.
 """
 
@@ -18,7 +18,7 @@ from lessons.ladder import Rung, build_model
 import pandas as pd
 
 LOSSES_DIR = DATA_DIR / "losses"  # of the rungs
-EXPERIMENTS_DIR = DATA_DIR / "experiments"  # of all else: grids, ablations, speeds
+EXPERIMENTS_DIR = DATA_DIR / "experiments"  # of everything else: grids, ablations, speeds
 Key = tuple | int | str  # what tells one measurement from another, such as a seed
 
 
@@ -26,8 +26,8 @@ class Record:
     """The rows of one rung or experiment that a folder holds, and what is comparable with them.
 
     `keys` are the columns that tell one measurement from another, `setting` is what must be equal
-    for two of them to share a file. Rows stand in the order of the columns `sort_by`, or as they
-    came.
+    for two of them to share a file. Rows are sorted by the columns `sort_by`, or stay in the
+    order in which they were added.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Record:
             self._check(measured_on, "on another machine or in another way")
 
     def missing(self, wanted: list[Key], measured_on: dict, force: bool = False) -> list[Key]:
-        """Those of `wanted` that are to be measured: with `force` all, else what is not on record.
+        """Those of `wanted` that must be measured: all with `force`, else those not on record.
 
-        Raises BadInput if rows stay on record that are not comparable with these.
+        Raises BadInput if other rows on record are not comparable with these.
         """
         done = set() if force else self.measured()
         missing = [key for key in dict.fromkeys(wanted) if key not in done]
@@ -74,10 +74,10 @@ class Record:
         return missing
 
     def add(self, rows: pd.DataFrame, measured_on: dict) -> None:
-        """Add rows, or replace those with the same keys; a kill at any moment loses these at most.
+        """Add rows, or replace those with the same keys; a kill at any moment loses only these.
 
-        `measured_on` tells the machine and goes into the JSON as it is. Rows on record that are
-        not comparable with these are dropped.
+        `measured_on` describes the machine and goes into the JSON unchanged. Rows on record that
+        are not comparable with these are dropped.
         """
         if not self._comparable(self.setting | measured_on):
             self.csv.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ class Record:
         about |= measured_on
         if "seconds" in table:
             about["totals"] = {"seconds": round(table.groupby(self.keys).seconds.max().sum(), 1)}
-        # The JSON first: rows without one are never taken for measured in some other way.
+        # The JSON first: a kill must not leave new rows beside a JSON that describes older ones.
         write_json(self.json, about)
         # To the last digit, for a key that is read back must be the one that was asked for.
         exact = {key: table[key].map(repr) for key in self.keys if table[key].dtype == float}

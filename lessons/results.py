@@ -32,8 +32,8 @@ def in_order(stems: Iterable[str]) -> list[str]:
 def summary(losses: pd.DataFrame) -> pd.DataFrame:
     """One row per rung of `read_losses`: seeds, val_loss, its sd, published, seconds.
 
-    val_loss is the mean over the seeds of their last one, or where it counts of the lowest;
-    seconds is the median; sd is NaN for a single seed.
+    val_loss is the mean over the seeds of the last one, or of the lowest for a rung where that
+    one counts; seconds is the median; sd is NaN for a single seed.
     """
     lowest = losses.rung.isin([rung.stem for rung in LADDER if rung.lowest_counts])
     counted = pd.concat([final_losses(losses[~lowest]), lowest_losses(losses[lowest])])

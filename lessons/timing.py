@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done all that it was asked for; a CPU has already."""
+    """Wait until a GPU has finished its work; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -18,7 +18,7 @@ def synchronize(device: torch.device) -> None:
 def seconds_per_call(
     call: Callable[[], object], times: int = 1, device: torch.device = CPU
 ) -> float:
-    """The mean time of `times` calls in a row, in seconds; what a GPU still has to do counts."""
+    """The mean time of `times` calls in a row, in seconds; work that a GPU has queued counts."""
     synchronize(device)
     start = time.perf_counter()
     for _ in range(times):
@@ -38,5 +38,5 @@ def calls_per_second(call: Callable[[], object], seconds: float) -> float:
 
 def median_ms(call: Callable[[], object], repeats: int = 15) -> float:
     """The median time of `repeats` calls, in milliseconds, after one that is not counted."""
-    call()  # the first one pays for what later ones find ready
+    call()  # warm up
     return statistics.median(1000 * seconds_per_call(call) for _ in range(repeats))
