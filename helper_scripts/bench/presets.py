@@ -1,8 +1,8 @@
 """Tokens per second of a preset's model: lesson 1's loop and the scaled one, in one run.
 
-Beside them the lecture's whole script: heads in a list, batches stacked from slices, plain
-AdamW, and 51 times two estimates of 200 batches. Whole runs are added up from timed steps and
-timed evaluations.
+Next to them the lecture's whole script: heads in a list, batches stacked from slices, plain
+AdamW, and 51 evaluations of two times 200 batches. The time of a whole run is added up from timed
+steps and timed evaluations.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from dataclasses import replace
 from lecture import lecture_batch, lecture_estimate, plain_step
 from lessons.at_scale.distributed import micro_batch_size
 from lessons.at_scale.precision import autocast, pick_dtype
-from lessons.at_scale.shared_loss import evaluated, shared_full_loss
+from lessons.at_scale.shared_loss import eval_ids, shared_full_loss
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.step import train_step
 from lessons.batches import get_batch
@@ -93,7 +93,7 @@ def scaled(preset: Preset, train_data, val_data, device: torch.device, dtype) ->
 
     def evaluate() -> None:
         with autocast(device, dtype):
-            for data in evaluated(train_data, val_data):
+            for data in eval_ids(train_data, val_data):
                 shared_full_loss(model, data, micro_batch_size(config))
 
     n_evaluations = config.max_iters // config.eval_interval + 1
@@ -114,8 +114,8 @@ def main() -> None:
     device, presets = pick_device(args.device), [find_preset(name) for name in args.presets]
     *data, tokenizer = encode_and_split(load_text())
     print(
-        f"{torch.get_num_threads()} threads, {device_name(device)}. ratio: of tokens/s, to lesson "
-        "1's loop. s a run: all steps, and the evaluations that this way has."
+        f"{torch.get_num_threads()} threads, {device_name(device)}. ratio: tokens/s against lesson "
+        "1's loop. s a run: all steps, and all evaluations of this way."
     )
     for name, preset in zip(args.presets, presets, strict=True):
         preset = replace(preset, shape=replace(preset.shape, vocab_size=tokenizer.vocab_size))
@@ -129,7 +129,7 @@ def main() -> None:
         measured = {key: [] for key in contestants}
         for contestant in contestants.values():
             seconds_per_call(contestant.step, 20, device)  # warm up
-        # Turn about, so that a slow moment of the machine hits all of them alike.
+        # In turn, so that a slow moment of the machine hits all of them alike.
         for _ in range(args.rounds):
             for key, contestant in contestants.items():
                 measured[key].append(seconds_per_call(contestant.step, args.steps, device))

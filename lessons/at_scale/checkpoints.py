@@ -1,8 +1,8 @@
-"""Plumbing · checkpoints: a run that is killed at any moment resumes as if it never was.
+"""Plumbing · checkpoints: a run that is killed at any moment resumes as if it never had been.
 
 last.pt is the newest, previous.pt the one before it, best.pt the one of the lowest
-validation loss. Each holds all there is to know: weights, optimiser, step, random states,
-shape, settings and vocabulary.
+validation loss. Each holds all that a run needs: weights, optimiser, step, random states, shape,
+settings and vocabulary.
 """
 
 import pickle
@@ -37,7 +37,7 @@ def save_checkpoint(folder: Path, checkpoint: dict, is_best: bool) -> None:
 def find_checkpoint(
     folder: Path, run: RunDescription | None = None, names: tuple[str, ...] = RESUME_ORDER
 ) -> Path | None:
-    """The first good checkpoint of these names; of a bad one stderr says why it is passed over.
+    """The first good checkpoint of these names; stderr says why a bad one is skipped.
 
     With `run`, a checkpoint of another run is bad too. None if there is no file at all; raises
     BadInput if there are only bad ones.
@@ -50,7 +50,7 @@ def find_checkpoint(
                 difference = run.difference(described(checkpoint, path))
                 if difference:
                     raise BadInput(
-                        f"{path} is of another run ({difference} differs): it cannot be used."
+                        f"{path} belongs to another run ({difference} differs): it cannot be used."
                     )
         except BadInput as error:
             print(error, file=sys.stderr)
@@ -59,12 +59,12 @@ def find_checkpoint(
             print(f"Using {path}, from step {checkpoint['step']}.", file=sys.stderr)
         return path
     if present:
-        raise BadInput(f"{folder} has no good checkpoint left: begin again with another --out.")
+        raise BadInput(f"{folder} has no good checkpoint left: start again with another --out.")
     return None
 
 
 def read_checkpoint(path: Path) -> dict:
-    """One file; no code in it is run. Raises BadInput if it is damaged or no checkpoint of ours."""
+    """Load one file, and run no code in it; BadInput if it is damaged or not of this course."""
     try:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()  # torch.load itself does not compare checksums
@@ -83,5 +83,5 @@ def read_checkpoint(path: Path) -> dict:
 
 
 def described(checkpoint: dict, path: Path) -> RunDescription:
-    """The run that a checkpoint is of; raises BadInput, naming `path`, if it does not say."""
+    """The run that a checkpoint belongs to; raises BadInput, naming `path`, if it does not say."""
     return RunDescription.from_json(checkpoint["about"], path)

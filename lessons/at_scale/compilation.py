@@ -19,17 +19,17 @@ Result = TypeVar("Result")
 
 
 def compiled(model: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> nn.Module:
-    """What `averaging` makes of the model, its many small operations merged into few.
+    """The model with its many small operations merged into few, then wrapped by `averaging`.
 
-    torch.compile is tried on a step with `idx`, (B, T), whose gradients are thrown away. Where
-    that fails in any process, all of them go on with the model as it is, and the reason is told
-    on stderr: most often there is no compiler.
+    torch.compile is tried on one step with `idx`, (B, T), whose gradients are thrown away. If that
+    fails in any process, all of them use the model uncompiled, and stderr says why: most often
+    there is no compiler.
     """
     fast = _tried(lambda: torch.compile(model))
     if any_process(fast is None):
         return averaging(model)
-    # In this order PyTorch cuts what it compiles into pieces, so that the processes average the
-    # first gradients while they still compute the last ones.
+    # Compiled before it is wrapped, the model is split into pieces, so that the processes average
+    # the first gradients while they still compute the last ones.
     fast = averaging(fast)
     loss = _tried(lambda: _step(fast, idx, dtype))
     model.zero_grad()
@@ -37,7 +37,7 @@ def compiled(model: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> nn.Modu
 
 
 def _tried(work: Callable[[], Result]) -> Result | None:
-    """The result of `work`, or None after telling why there is none."""
+    """The result of `work`, or None after printing why there is none."""
     try:
         return work()
     except Exception as error:  # what goes wrong depends on the machine's compilers
@@ -47,12 +47,12 @@ def _tried(work: Callable[[], Result]) -> Result | None:
 
 
 def _step(fast: nn.Module, idx: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Forward and backward, alone; what dropout does later stays what it was."""
+    """Forward and backward in this process alone, without a trace in the random states."""
     gpus = [idx.device] if idx.device.type == "cuda" else []
     alone = fast.no_sync() if world_size() > 1 else nullcontext()
     with torch.random.fork_rng(gpus), alone:
         with autocast(idx.device, dtype):
-            # Not idx twice: what is compiled for one tensor does not serve for two.
+            # Not idx twice: code compiled for one tensor in both places does not work for two.
             _, loss = fast(idx, idx.clone())
         loss.backward()
     return loss

@@ -15,7 +15,7 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Computation:
-    """What is known once a run trains; it may move to another machine when it is resumed."""
+    """What is known once a run trains; it changes if the run is resumed on another machine."""
 
     parameters: int
     torch: str
@@ -38,7 +38,7 @@ class RunDescription:
     computation: Computation | None = None
 
     def to_json(self) -> dict:
-        """Plain values, with the keys that a rung's JSON file has where they mean the same."""
+        """Plain values; what a rung's JSON file says too has the same key as there."""
         return {
             "preset": self.preset,
             "shape": asdict(self.shape),
@@ -75,7 +75,7 @@ class RunDescription:
         )
 
     def difference(self, other: RunDescription) -> str | None:
-        """What tells this run from another, None if nothing does; settings may change."""
+        """The first thing that makes this another run, or None; settings may differ."""
         names = ("shape", "vocabulary", "seed")
         return next((n for n in names if getattr(self, n) != getattr(other, n)), None)
 

@@ -1,6 +1,6 @@
 """Plumbing · several processes that train one model, each on its share of every batch.
 
-torchrun starts them; with a single process every function here does what it would without.
+torchrun starts them; a process on its own can call every function here too.
 Shapes: B batch, T time (positions).
 """
 
@@ -51,7 +51,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
             )
         torch.cuda.set_device(device)
     try:
-        # Gradients of a GPU go through NCCL; everything small goes through gloo, on the CPU.
+        # Gradients on a GPU go through NCCL; everything small goes through gloo, on the CPU.
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
         yield device
     except (dist.DistError, RuntimeError) as error:
@@ -62,10 +62,10 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
                 "too: start the run again with --resume."
             ) from None
         raise
-    except (Stopped, SystemExit) as end:  # of all processes together
-        told = rank() > 0 and isinstance(end, Stopped)  # rank 0 says how to go on
+    except (Stopped, SystemExit) as end:  # raised in all processes together
+        silent = rank() > 0 and isinstance(end, Stopped)  # rank 0 says how to resume
         _leave()
-        if told:
+        if silent:
             sys.exit(130)
         raise
     _leave()
@@ -78,9 +78,9 @@ def _leave() -> None:
 
 
 def first_on_main(work: Callable[[], Result]) -> Result:
-    """Let rank 0 do `work` and hand its result to all.
+    """Let rank 0 do `work`, and give its result to every process.
 
-    A BadInput there is told once, by rank 0, and ends all of them with status 2.
+    Rank 0 prints a BadInput, once, and all processes exit with status 2.
     """
     if world_size() == 1:
         return work()
@@ -101,16 +101,16 @@ def averaging(model: nn.Module) -> nn.Module:
     """The model, or with many processes a wrapper whose `backward` averages their gradients."""
     if world_size() == 1:
         return model
-    # As views of what is sent: without accumulation no gradient is held twice.
+    # Gradients as views of the buffers that are sent: without accumulation none is held twice.
     return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
 
 def micro_batch_size(config: TrainingConfig) -> int:
-    """Sequences that one process learns from at once; BadInput if batch_size cannot be cut so."""
+    """Sequences that one process learns from at once; BadInput if they do not come out even."""
     n_shares = world_size() * config.grad_accum_steps
     if config.batch_size % n_shares:
         raise BadInput(
-            f"batch_size {config.batch_size} cannot be shared out evenly: with {world_size()} "
+            f"batch_size {config.batch_size} cannot be split evenly: with {world_size()} "
             f"process(es) and grad_accum_steps {config.grad_accum_steps} it must be a multiple "
             f"of {n_shares}."
         )
@@ -131,7 +131,7 @@ def weighted_mean(value: float, weight: float) -> float:
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is up in any process, so that all of them can act on it together."""
+    """Whether the flag is set in any process, so that all of them can act on it together."""
     if world_size() == 1:
         return flag
     flags = torch.tensor(int(flag))
@@ -140,7 +140,7 @@ def any_process(flag: bool) -> bool:
 
 
 def gather(thing: object) -> list:
-    """What each process holds, by rank; a collective call, whose result all of them get."""
+    """The `thing` of each process, by rank; all of them must call this, and all get the list."""
     if world_size() == 1:
         return [thing]
     things = [None] * world_size()

@@ -27,8 +27,8 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     except BaseException:
         if "LOCAL_RANK" in os.environ and signals:
-            # When one process has died, torchrun asks the others to end at once: what they have
-            # to say comes first.
+            # When one process has died, torchrun sends the others SIGTERM at once: they must
+            # print their sentence first.
             before[signal.SIGTERM] = signal.SIG_IGN
         raise
     finally:

@@ -14,7 +14,7 @@ from lessons.at_scale.interrupts import stop_requests
 from lessons.at_scale.precision import autocast
 from lessons.at_scale.progress import Progress
 from lessons.at_scale.run_folder import save
-from lessons.at_scale.shared_loss import evaluated, shared_full_loss
+from lessons.at_scale.shared_loss import eval_ids, shared_full_loss
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.step import train_step
 from lessons.errors import Stopped
@@ -46,13 +46,13 @@ def train_at_scale(
     (N,), train_loss that of a quarter as many tokens of `train_data`. With a `folder`, each row
     comes with a checkpoint that also describes the `run`; Ctrl-C saves one more and raises
     Stopped. `resume_from` is the file of such a checkpoint. Raises BadInput for a batch that
-    cannot be shared out, a split that is too short, a loss that is no longer a number, and a full
-    disk.
+    cannot be split evenly, a split that is too short, a loss that is no longer a number, and a
+    full disk.
     """
     state = TrainingState(model, config, dtype, seed)
     if resume_from is not None:
         state.load_state_dict(read_checkpoint(resume_from))
-    size, samples = micro_batch_size(config), evaluated(train_data, val_data)
+    size, samples = micro_batch_size(config), eval_ids(train_data, val_data)
     fast = _accelerated(state, samples[1], size) if compile else averaging(model)
     shown = Progress(state, saved=folder is not None, bar=progress)
     # Without a folder there is nothing to save: Ctrl-C then ends the run at once, as usual.
@@ -64,7 +64,7 @@ def train_at_scale(
             done = state.step >= config.max_iters
             recorded = bool(state.rows) and state.rows[-1][0] == state.step  # before a resume
             due = (done or state.step % config.eval_interval == 0) and not recorded
-            shown.look(now=due or stop)
+            shown.check(now=due or stop)
             if due:
                 _record(state, samples, size, shown)
             if due or stop and not recorded:
@@ -74,7 +74,7 @@ def train_at_scale(
             if stop:
                 raise Stopped(
                     f"Stopped at step {state.step} of {config.max_iters}, which is saved: the "
-                    "same command with --resume goes on from there."
+                    "same command with --resume continues from there."
                 )
             shown.start_step()
             shown.end_step(train_step(fast, state, train_data))
@@ -90,8 +90,8 @@ def _record(
     state: TrainingState, samples: tuple[torch.Tensor, ...], size: int, shown: Progress
 ) -> None:
     """Measure the losses of both samples, (N,), show them, and add them to the state's rows."""
-    # The model itself: a compiled one would be compiled again for each size of batch.
+    # The model itself: a compiled one would be recompiled for each size of batch.
     with autocast(state.device, state.dtype):
         losses = [shared_full_loss(state.model, tokens, size) for tokens in samples]
-    shown.evaluated(*losses)
+    shown.show_losses(*losses)
     state.rows.append((state.step, *losses, state.seconds))

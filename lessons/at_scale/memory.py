@@ -11,7 +11,7 @@ GB = 1e9
 
 
 def memory_needed(shape: GPTConfig, batch_size: int, dropout: float, device: torch.device) -> int:
-    """Bytes to train this shape in float32 on `batch_size` sequences at once, about.
+    """About how many bytes it takes to train this shape in float32, `batch_size` sequences at once.
 
     Half precision needs somewhat less.
     """
@@ -20,12 +20,12 @@ def memory_needed(shape: GPTConfig, batch_size: int, dropout: float, device: tor
     # A float32 number is 4 bytes; each weight has a gradient and two running means in AdamW.
     per_parameter = 4 * 4
     # What a block keeps of a token for the backward pass: inputs and outputs of two norms (4 C),
-    # q, k, v and their sorting by head (6 C), the heads' outputs (2 C), and before and after the
-    # bend, four times as wide (8 C). At the end logits, softmax and their gradients.
+    # q, k, v and their copies sorted by head (6 C), the heads' outputs (2 C), and the four times
+    # wider layer before and after its bend (8 C). At the end logits, softmax and their gradients.
     per_token = 4 * (20 * shape.n_embd * shape.n_layer + 4 * shape.vocab_size)
     if dropout and device.type != "cuda":
-        # It then keeps the attention weights (T, T), which CUDA's kernels compute once more
-        # instead: four float32 copies, and what dropped out.
+        # It then keeps the attention weights (T, T), which CUDA's kernels recompute instead: four
+        # float32 copies, and what was dropped.
         per_token += 18 * shape.n_head * shape.block_size * shape.n_layer
     return n_parameters * per_parameter + batch_size * shape.block_size * per_token
 

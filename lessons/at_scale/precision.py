@@ -12,8 +12,8 @@ def pick_dtype(device: torch.device, n_embd: int, name: str = "auto") -> torch.d
 
     "auto" is bfloat16 where the device computes in it natively: two bytes, with the range of
     float32 and fewer digits. Older GPUs get float16, which has more digits, but is so short of
-    small numbers that gradients must be scaled up. All else gets float32. Raises BadInput for
-    what the device cannot do.
+    small numbers that gradients must be scaled up. Everything else gets float32. Raises BadInput
+    for what the device cannot do.
     """
     if name not in ("auto", *DTYPES):
         raise BadInput(f"There is no dtype {name!r}: choose auto, {', '.join(DTYPES)}.")

@@ -11,14 +11,14 @@ from lessons.optimization import learning_rate_at
 import torch
 from tqdm import tqdm
 
-# To look at a loss, the CPU must wait for the GPU: once in so many steps is enough.
-LOOK_INTERVAL = 10
+# To read a loss, the CPU must wait for the GPU: once every few steps is enough.
+CHECK_INTERVAL = 10
 
 
 class Progress:
     """The bar of a run; stops it when a loss is no longer a number.
 
-    It keeps the losses of the last steps, which nobody has looked at yet.
+    It keeps the losses of the last steps, which have not been checked yet.
 
     `saved` is whether there is a folder with checkpoints; `bar` replaces the progress bar.
     """
@@ -31,27 +31,28 @@ class Progress:
             bar = tqdm(total=state.config.max_iters, initial=state.step, unit="step", ncols=100,
                        **silent)  # fmt: skip
         self.bar = bar
-        self.unseen: list[torch.Tensor] = []
-        self.last_look = time.perf_counter()
+        self.unchecked: list[torch.Tensor] = []
+        self.last_check = time.perf_counter()
 
     def start_step(self) -> None:
-        """To be called before each step: the time of evaluations is not that of steps."""
-        if not self.unseen:
-            self.last_look = time.perf_counter()
+        """Call this before each step, so that evaluations do not count as time of the steps."""
+        if not self.unchecked:
+            self.last_check = time.perf_counter()
 
     def end_step(self, loss: torch.Tensor) -> None:
-        """Keep the loss of the step that has just been taken, a scalar."""
-        self.unseen.append(loss)
+        """Keep the loss of the step just taken, a scalar."""
+        self.unchecked.append(loss)
         self.bar.update()
 
-    def look(self, now: bool) -> None:
-        """Check the losses kept, and show the last: `now`, or else when they are many.
+    def check(self, now: bool) -> None:
+        """Check the losses kept, and show the last: `now`, or once there are CHECK_INTERVAL.
 
         Raises BadInput if one of them is infinite or not a number.
         """
-        if not (self.unseen and (now or len(self.unseen) == LOOK_INTERVAL)):
+        if not (self.unchecked and (now or len(self.unchecked) == CHECK_INTERVAL)):
             return
-        losses, seconds = torch.stack(self.unseen).tolist(), time.perf_counter() - self.last_look
+        losses = torch.stack(self.unchecked).tolist()
+        seconds = time.perf_counter() - self.last_check
         for step, loss in enumerate(losses, self.state.step - len(losses)):
             self.check_number(loss, step)
         n_tokens = len(losses) * self.state.config.batch_size * self.state.model.block_size
@@ -60,10 +61,10 @@ class Progress:
             f"loss={losses[-1]:.3f}, val_loss={val_loss:.3f}, {n_tokens / seconds:,.0f} tokens/s",
             refresh=False,
         )
-        self.unseen.clear()
+        self.unchecked.clear()
 
-    def evaluated(self, train_loss: float, val_loss: float) -> None:
-        """Show both losses; raises BadInput if val_loss is infinite or not a number."""
+    def show_losses(self, train_loss: float, val_loss: float) -> None:
+        """Show an evaluation; raises BadInput if val_loss is infinite or not a number."""
         self.check_number(val_loss, self.state.step)
         self.bar.set_postfix_str(f"train_loss={train_loss:.3f}, val_loss={val_loss:.3f}")
 
@@ -72,8 +73,8 @@ class Progress:
         if math.isfinite(loss):
             return
         kept = (
-            "the last good checkpoint is kept; go on from it with --resume and a lower "
-            "--learning-rate, or begin again with one."
+            "the last good checkpoint is kept; continue from it with --resume and a lower "
+            "--learning-rate, or start again with a lower one."
         )
         raise BadInput(
             f"The loss became {loss} at step {step}, with a learning rate of "

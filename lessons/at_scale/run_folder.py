@@ -14,6 +14,7 @@ from lessons.at_scale.checkpoints import (
     find_checkpoint,
     read_checkpoint,
     save_checkpoint,
+    writing,
 )
 from lessons.at_scale.description import RunDescription
 from lessons.at_scale.distributed import micro_batch_size, rank
@@ -37,7 +38,7 @@ def claimed(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)
         lock.acquire()
-        for name in FILES:  # what a process left behind that was killed while it wrote
+        for name in FILES:  # left behind by a process that was killed while writing
             for leftover in folder.glob(f".{name}.*.tmp"):
                 leftover.unlink()
     except Timeout:
@@ -55,7 +56,7 @@ def claimed(folder: Path) -> Iterator[None]:
 def read_run(folder: Path) -> RunDescription | None:
     """The run in `folder`, from losses.json or else from a checkpoint; None if there is none.
 
-    Raises BadInput for files that are no run's.
+    Raises BadInput for files that are not those of a run.
     """
     path = folder / "losses.json"
     try:
@@ -74,7 +75,7 @@ def read_run(folder: Path) -> RunDescription | None:
 def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) -> RunDescription:
     """A new run of this preset; writes its tokens.
 
-    `changes` replace settings of the preset. Raises BadInput for what cannot be.
+    `changes` replace settings of the preset. Raises BadInput for settings that do not work.
     """
     preset = find_preset(name)
     training = replace(preset.training, **changes)
@@ -90,13 +91,13 @@ def resume(
 ) -> tuple[RunDescription, Path | None]:  # fmt: skip
     """The run with its new settings, and its checkpoint, if it has one.
 
-    Raises BadInput for a preset or seed that is not the run's, and for what cannot be.
+    Raises BadInput for a preset or seed that is not the run's, and for settings that do not work.
     """
     for flag, now, then in (("--preset", name, run.preset), ("--seed", seed, run.seed)):
         if now not in (None, then):
             raise BadInput(
                 f"{flag} {now} contradicts the run in {folder}, which has {then}: leave it out, "
-                "or begin another run with another --out."
+                "or start another run with another --out."
             )
     training = TrainingConfig(**asdict(run.training) | changes)
     micro_batch_size(training)
@@ -106,7 +107,7 @@ def resume(
         if step > training.max_iters:
             raise BadInput(f"The run is at step {step} already: --max-iters cannot be below that.")
         if path.name != "last.pt":
-            link(path, folder / "last.pt")  # before a damaged one is kept as previous.pt
+            link(path, folder / "last.pt")  # else a damaged one would become previous.pt
             path = folder / "last.pt"
     if text is not None:
         write_tokens(text, folder, run.shape.block_size, run)
@@ -118,8 +119,8 @@ def resume(
 
 
 @contextmanager
-def room_in(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong with writing in this block, as on a full disk, into a BadInput."""
+def writing(folder: Path) -> Iterator[None]:
+    """Turn an error of writing in this block, such as a full disk's, into a BadInput."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -128,7 +129,7 @@ def room_in(folder: Path) -> Iterator[None]:
         reasons = (getattr(cause, "strerror", None) for cause in causes)
         reason = next(filter(None, reasons), None) or first_line(error)
         raise BadInput(
-            f"{folder} cannot be written ({reason}): make room, then go on from the last good "
+            f"{folder} cannot be written ({reason}): free some space, then continue from the last good "
             "checkpoint with --resume."
         ) from None
 
@@ -136,17 +137,17 @@ def room_in(folder: Path) -> Iterator[None]:
 def describe(folder: Path, run: RunDescription, seconds: float | None = None) -> None:
     """Write losses.json; once the run has ended, with the seconds that it took."""
     totals = {} if seconds is None else {"totals": {"seconds": round(seconds, 1)}}
-    with room_in(folder):
+    with writing(folder):
         write_json(folder / "losses.json", run.to_json() | totals)
 
 
 def save(folder: Path | None, state: TrainingState, run: RunDescription | None) -> None:
-    """A checkpoint and losses.csv, by rank 0; without a folder nothing. All processes call it."""
+    """Rank 0 writes a checkpoint and losses.csv, if there is a folder; all must call this."""
     checkpoint = state.state_dict() | {"about": run and run.to_json()}
     if folder and rank() == 0:
         step, _, val_loss, _ = state.rows[-1]
         is_best = step == state.step and val_loss == min(row[2] for row in state.rows)
-        with room_in(folder):
-            # The CSV first: should a kill come between them, its last row is measured again.
+        with writing(folder):
+            # The CSV first: after a kill between the two, its last row is measured again.
             write_csv(folder / "losses.csv", state.losses().assign(seed=state.seed)[COLUMNS])
             save_checkpoint(folder, checkpoint, is_best)

@@ -1,4 +1,4 @@
-"""Plumbing · the loss over whole splits, shared out among the processes.
+"""Plumbing · the loss over whole splits, each process taking a share.
 
 Shapes: N tokens in a split.
 """
@@ -15,16 +15,16 @@ import torch.nn as nn
 EVAL_TOKENS = 2048  # a loss is measured on at least this many at once
 
 
-def evaluated(train_data: torch.Tensor, val_data: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The ids that losses are measured on: all of val_data, a quarter as many to train on."""
+def eval_ids(train_data: torch.Tensor, val_data: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The ids that losses are measured on: all of val_data, and a quarter as many of train_data."""
     n_train = len(val_data) // 4 + 2  # two tokens are the fewest that have a loss
     return as_ids(train_data[:n_train]), as_ids(val_data)
 
 
 def shared_full_loss(model: nn.Module, data: torch.Tensor, batch_size: int) -> float:
-    """The `full_loss` of `data`, (N,), its windows shared out among the processes."""
+    """The `full_loss` of `data`, (N,), its windows divided among the processes."""
     block_size = model.block_size
-    # Smaller calls cost more time than their tokens.
+    # Smaller batches take longer per token.
     batch_size = max(batch_size, EVAL_TOKENS // block_size)
     n_windows = math.ceil((len(data) - 1) / block_size)
     n_mine = math.ceil(n_windows / world_size())

@@ -1,4 +1,4 @@
-"""Plumbing · all that a run must remember in order to resume as if it had never stopped."""
+"""Plumbing · all that a run must keep in order to resume as if it had never stopped."""
 
 import time
 
@@ -23,7 +23,7 @@ class TrainingState:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.batch_rng = torch.Generator().manual_seed(seed)  # the same in every process
         torch.manual_seed(seed + rank())  # for dropout, which differs from process to process
-        self.step = 0  # how many are done
+        self.step = 0  # how many have been taken
         self.rows: list[tuple] = []  # (step, train_loss, val_loss, seconds) of each evaluation
         self._begun = time.perf_counter()
 
@@ -55,7 +55,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, saved: dict) -> None:
-        """Go back to what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if saved["scaler"]:  # empty if the run was not in float16 then

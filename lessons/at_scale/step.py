@@ -46,7 +46,7 @@ def train_step(fast: nn.Module, state: TrainingState, train_data: torch.Tensor) 
         total += loss.detach()
     scaler.unscale_(state.optimizer)  # before clipping, which must see their true length
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
-    if not scaler.is_enabled():  # a scaler itself leaves out steps with infinite gradients
+    if not scaler.is_enabled():  # a scaler skips steps with infinite gradients by itself
         # 0 times an infinite norm is NaN, and shows in the loss before the weights are saved.
         total += 0 * norm
     scaler.step(state.optimizer)

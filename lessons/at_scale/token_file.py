@@ -1,6 +1,6 @@
 """Plumbing · a text that may be larger than memory, as tokens in a file.
 
-A folder holds tokens.bin, the ids as uint16, and tokens.json, which says which text they are of.
+A folder holds tokens.bin, the ids as uint16, and tokens.json, which describes them.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,15 +18,15 @@ import torch
 
 N_CODES = 0x110000  # how many characters Unicode has room for
 _WAY_OUT = (
-    "and its losses would not compare: leave out --text to go on with the run's own, or begin a "
-    "new run with another --out"
+    "and its losses could not be compared: leave out --text to continue with the run's own, or "
+    "start a new run with another --out"
 )
-MAX_VAL_TOKENS = 1_000_000  # enough to tell a loss to two or three decimals
+MAX_VAL_TOKENS = 1_000_000  # enough for two or three decimals of a loss
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What tokens.json says of the tokens beside it."""
+    """What tokens.json says about tokens.bin."""
 
     vocabulary: str
     n_tokens: int
@@ -50,7 +50,7 @@ def write_tokens(
     check_length(range(n_validation(tokens.n_tokens)), block_size)
     if described_tokens(folder) == tokens and _size(folder) == 2 * tokens.n_tokens:
         return tokens
-    # In this order a kill at any moment never leaves a description beside other tokens.
+    # In this order a kill at any moment never leaves a description of other tokens.
     (folder / "tokens.json").unlink(missing_ok=True)
     ids = np.zeros(N_CODES, dtype=np.uint16)
     ids[_codes(tokens.vocabulary)] = np.arange(len(tokens.vocabulary))
@@ -62,7 +62,7 @@ def write_tokens(
     except OSError as error:
         raise BadInput(
             f"The tokens cannot be written to {folder} ({error.strerror or error}): they need "
-            f"{2 * tokens.n_tokens / 1e9:.2f} GB; make room, or name another folder with --out."
+            f"{2 * tokens.n_tokens / 1e9:.2f} GB; free some space, or name another --out."
         ) from None
     return tokens
 

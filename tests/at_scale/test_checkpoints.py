@@ -14,7 +14,7 @@ from pathlib import Path
 import train
 from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
 from lessons.at_scale.loop import train_at_scale
-from lessons.at_scale.run_folder import room_in
+from lessons.at_scale.run_folder import writing
 from lessons.batches import split
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
@@ -185,7 +185,7 @@ def test_on_a_full_disk_the_last_good_checkpoint_stays(data, tmp_path, monkeypat
     monkeypatch.setattr(torch, "save", fail)
     with (
         pytest.raises(BadInput, match="cannot be written .No space left.*--resume"),
-        room_in(tmp_path),
+        writing(tmp_path),
     ):
         save_checkpoint(tmp_path, good, is_best=True)
     for name in ("last.pt", "best.pt"):
@@ -207,7 +207,7 @@ def test_a_write_that_the_system_refuses_keeps_the_last_good_checkpoint(run, tmp
         env=with_helper_scripts(),
     )  # fmt: skip
     assert result.returncode == 2
-    assert "cannot be written (File too large): make room" in result.stderr
+    assert "cannot be written (File too large): free some space" in result.stderr
     assert "Traceback" not in result.stderr
     assert same(read_checkpoint(run.folder / "last.pt"), before)
     run("--resume", "--max-iters", "40")
