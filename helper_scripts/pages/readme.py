@@ -1,4 +1,4 @@
-"""Write the README's tables and figures (--write), or see if they are fresh (--check)."""
+"""Write the README's tables and figures (--write), or check that they are fresh (--check)."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 PUBLISHED_SOURCE = (
     "validation losses reported elsewhere for the same rungs, as they were handed to this "
-    "project; their first source is not on record"
+    "project; their original source is not on record"
 )
 
 
@@ -57,7 +57,7 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
         f"Published: {PUBLISHED_SOURCE}."
     )
     if SCALED_UP.stem in table.index:
-        note += " For scaled up it is the lowest of a run, by nanoGPT's README, and so is ours."
+        note += " For scaled up it is the lowest of a run, from nanoGPT's README, and so is ours."
     return markdown(pd.DataFrame(rows), words=["rung", "idea"]) + note
 
 

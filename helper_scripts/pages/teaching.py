@@ -1,7 +1,7 @@
-"""Write TEACHING.md's two tables of minutes (--write), or see if they are fresh (--check).
+"""Write TEACHING.md's two tables of minutes (--write), or check that they are fresh (--check).
 
 Minutes are the notebooks', seconds those in data/losses/. A plan is a table of parts and minutes
-in TEACHING.md: its parts are added up, and held against the time that there is.
+in TEACHING.md: its parts are added up and compared with the time available.
 """
 
 from lessons.course.catalogue import Lesson, read_lessons
@@ -14,7 +14,7 @@ from lessons.results import summary
 import pandas as pd
 
 TEACHING = README.with_name("TEACHING.md")
-# The minutes that there are, with breaks and without lunch.
+# The minutes available, with breaks and without lunch.
 PLANS = {"90 minutes": 90, "Half a day": 240, "Two days, day 1": 390, "Two days, day 2": 390}
 KINDS = ["teaching", "exercises", "talk", "breaks", "spare"]
 OTHER = dict.fromkeys(["opening", "ladder", "closing"], "talk") | {"break": "breaks"}
@@ -50,13 +50,12 @@ def stated_minutes(lessons: list[Lesson]) -> dict[str, int]:
 
 
 def kind_of(part: str, minutes: int, stated: dict[str, int]) -> str:
-    """One of KINDS for a row of a plan; raises BadInput if its notebook has other minutes."""
+    """One of KINDS for a row of a plan; raises BadInput if its notebook states other minutes."""
     if part in OTHER:
         return OTHER[part]
     if part not in stated:
         raise BadInput(
-            f"{part!r} in a plan is neither of a lesson that there is nor one of "
-            f"{', '.join(OTHER)}."
+            f"{part!r} in a plan is neither part of a lesson nor one of {', '.join(OTHER)}."
         )
     limit = stated[part]
     if not (minutes < limit if part.endswith("shortened") else minutes == limit):

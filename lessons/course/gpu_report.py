@@ -12,7 +12,7 @@ from lessons.results import final_losses, lowest_losses
 import pandas as pd
 
 SPEED_COLUMNS = ["way", "dtype", "tokens_per_second", "mfu", "peak_memory_gb"]
-TARGET = 1.48  # the validation loss to which the time is told
+TARGET = 1.48  # the validation loss whose time is reported
 
 
 def losses_sentence(losses: pd.DataFrame) -> str:
@@ -29,13 +29,13 @@ def losses_sentence(losses: pd.DataFrame) -> str:
         f"Scaled up for a GPU, {seeds}: lowest validation loss "
         f"{lowest.val_loss.mean(skipna=False):.3f}{spread}, at step {lowest.step.median():,.0f}; "
         f"at the end, step {last.step.max():,}, {last.val_loss.mean(skipna=False):.3f}. {TARGET} "
-        f"was reached {when}; a whole run takes {last.seconds.median():.0f} s, its evaluations "
-        "counted in."
+        f"was reached {when}; a whole run takes {last.seconds.median():.0f} s, evaluations "
+        "included."
     )
 
 
 def speed_table(speed: pd.DataFrame, about: dict) -> str:
-    """One row per way; each does what those above it do, and one thing more."""
+    """One row per way; each adds one thing to the way above it."""
     shown = pd.DataFrame({
         "a training step": ["" if n == 0 else "+ " for n in range(len(speed))] + speed.way,
         "products in": speed.dtype,
@@ -45,15 +45,15 @@ def speed_table(speed: pd.DataFrame, about: dict) -> str:
     })  # fmt: skip
     table = markdown(shown, words=["a training step", "products in"])
     return (
-        f"{table}\n\nMeasured on {about['device']}, torch {about['torch']}; from top to "
-        "bottom one thing is added to the others. Of the GPU's peak: model FLOPs "
-        "utilisation, against its data sheet's figure for half precision."
+        f"{table}\n\nMeasured on {about['device']}, torch {about['torch']}; each row adds "
+        "one thing to the row above it. Of the GPU's peak: model FLOPs utilisation, against its "
+        "data sheet's figure for half precision."
     )
 
 
 def gpu_report(folder: Path = DATA_DIR) -> str:
-    """What stands in `folder`, from its files alone; a sentence for what was not measured."""
-    parts = ["Scaled up for a GPU it has no row above, because no GPU was at hand."]
+    """The report on the files in `folder`, or a sentence that says that nothing was measured."""
+    parts = ["Scaled up for a GPU, it has no row above, because no GPU was at hand."]
     path = folder / "losses" / f"{SCALED_UP.stem}.csv"
     if path.exists():
         parts = [losses_sentence(read_csv(path, COLUMNS))]
