@@ -38,7 +38,7 @@ def main() -> None:
         "--temperature", type=float, default=1.0, help="low is safe, high is wild (default: 1)"
     )
     parser.add_argument("--top-k", type=int, help="only from the k likeliest characters")
-    parser.add_argument("--seed", type=int, default=1337, help="another one, another text")
+    parser.add_argument("--seed", type=int, default=1337, help="another seed writes another text")
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     args = parser.parse_args()
     if math.isnan(args.temperature):
@@ -55,7 +55,7 @@ def main() -> None:
         raise BadInput(f"The run's text has no {min(unknown)!r}: leave it out of --prompt.")
     idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long, device=device)  # (1, T)
     generator = torch.Generator(device).manual_seed(args.seed)
-    generate(model, idx, 0, args.temperature, args.top_k)  # refuses bad settings before we begin
+    generate(model, idx, 0, args.temperature, args.top_k)  # refuses bad settings before printing
     try:
         print(args.prompt, end="", flush=True)
         for _ in range(args.characters):

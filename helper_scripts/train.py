@@ -23,12 +23,12 @@ DEFAULT_SEED = 1337
 # The settings of a TrainingConfig that have a flag of their own: its type and its help.
 SETTINGS = {
     "max_iters": (int, "how many steps; with --resume, more than before to train further"),
-    "eval_interval": (int, "evaluate and save every so many steps"),
+    "eval_interval": (int, "evaluate and save every N steps"),
     "learning_rate": (float, "at its peak, such as 1e-3"),
-    "warmup_iters": (int, "how many steps to reach it in"),
+    "warmup_iters": (int, "how many steps it takes to reach that rate"),
     "dropout": (float, "from 0 to below 1"),
     "batch_size": (int, "how many sequences each step learns from"),
-    "grad_accum_steps": (int, "in how many parts each process takes them, to save memory"),
+    "grad_accum_steps": (int, "in how many micro-batches each process takes them, to save memory"),
 }
 
 
@@ -43,14 +43,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", help=f"shape and settings: {', '.join(PRESETS)}")
     parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
     parser.add_argument("--out", type=a_path, help="folder of the run (default: runs/PRESET)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--compile", action="store_true", help="torch.compile the model first")
     parser.add_argument(
         "--dtype", default="auto", help=f"{', '.join(DTYPES)}, or auto: the best for the device"
     )
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     parser.add_argument("--seed", type=int, help=f"the run's (default: {DEFAULT_SEED})")
-    preset = parser.add_argument_group("instead of what the preset says")
+    preset = parser.add_argument_group("to override the preset")
     for name, (kind, meaning) in SETTINGS.items():
         flag = "--" + name.replace("_", "-")
         preset.add_argument(flag, type=kind, metavar="N" if kind is int else "X", help=meaning)
@@ -60,14 +60,14 @@ def parse_arguments() -> argparse.Namespace:
 def find_run(args: argparse.Namespace) -> tuple[Path, RunDescription | None]:
     """The run's folder, and the run that it holds, if any.
 
-    Raises BadInput for flags that do not fit together, or the folder.
+    Raises BadInput for flags that contradict each other or the folder.
     """
     if args.preset is None and not args.resume:
         raise BadInput(f"Name what to train with --preset: {', '.join(PRESETS)}.")
     if args.preset is not None:
         find_preset(args.preset)
     elif args.out is None:
-        raise BadInput("Name the folder of the run that --resume is to go on with: --out.")
+        raise BadInput("Name the folder of the run to resume, with --out.")
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise BadInput(f"--seed {args.seed} is not a number from 0 to 2**63 - 1: choose another.")
     folder = args.out or Path("runs") / args.preset
@@ -77,7 +77,7 @@ def find_run(args: argparse.Namespace) -> tuple[Path, RunDescription | None]:
     if run is not None and not args.resume:
         raise BadInput(
             f"{folder} holds a run already (preset {run.preset}, seed {run.seed}): "
-            "go on with it with --resume, or name another folder with --out."
+            "continue it with --resume, or name another folder with --out."
         )
     return folder, run
 
@@ -132,7 +132,7 @@ def train(args: argparse.Namespace, device: torch.device, claims: ExitStack) -> 
 
 
 def memory_is_full(error: Exception) -> bool:
-    """Whether this is what PyTorch says when it gets no memory, which differs by device."""
+    """Whether PyTorch ran out of memory, which it reports differently on each device."""
     kinds = (torch.cuda.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or "can't allocate memory" in str(error)
 

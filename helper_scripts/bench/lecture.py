@@ -1,4 +1,4 @@
-"""The lecture's way of training, beside which the benches put ours.
+"""The lecture's way of training, with which the benchmarks compare ours.
 
 A Python list of heads, batches stacked from slices, plain AdamW, estimates of 200 small batches.
 Shapes: N tokens in a split, B batch, T time (positions).

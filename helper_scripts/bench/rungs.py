@@ -2,7 +2,7 @@
 
 Ours: all heads at once, one gather per batch, fused AdamW, a few large batches per estimate;
 alone with all threads, and as `make ladder` does it, two seeds side by side with a thread each.
-The lecture's way, with all threads, is in lecture.py. Everything that a run does is counted in:
+The lecture's way, with all threads, is in lecture.py. Everything that a run does is included:
 estimates, the mean of the weights, the last row.
 """
 
@@ -71,13 +71,13 @@ class Contestant:
 
 @functools.cache
 def dataset() -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Read once in each process."""
+    """Both splits and vocab_size, read once in each process."""
     train_data, val_data, tokenizer = encode_and_split(load_text())
     return train_data, val_data, tokenizer.vocab_size
 
 
 def measure(rung: Rung, lecture: bool, threads: int, n_steps: int) -> float:
-    """Steps per second of one seed, its estimates counted in."""
+    """Steps per second of one seed, including its estimates."""
     torch.set_num_threads(threads)
     contestant = Contestant(rung, *dataset(), lecture)
     seconds_per_call(contestant.step, 20)  # warm up
@@ -87,7 +87,7 @@ def measure(rung: Rung, lecture: bool, threads: int, n_steps: int) -> float:
 def measure_all(rung: Rung, pool, threads: int, args: argparse.Namespace) -> dict[str, float]:
     """Steps per second of the three ways, each the median of some rounds."""
     rates = {"lecture": [], "one": [], "two": []}
-    # Turn about, so that a slow moment of the machine hits all three alike.
+    # In turn, so that a slow moment of the machine hits all three alike.
     for _ in range(args.rounds):
         rates["lecture"].append(measure(rung, True, threads, args.steps))
         rates["one"].append(measure(rung, False, threads, args.steps))
@@ -108,7 +108,7 @@ def main() -> None:
         raise BadInput("A rung trained at scale has a loop of its own: see bench/presets.py.")
     threads = torch.get_num_threads()
     seconds = dict.fromkeys(("lecture", "one", "two"), 0.0)
-    print("steps per second, evaluation counted in; a ratio is against the lecture's way")
+    print("steps per second, including evaluation; ratios are against the lecture's way")
     print(f"{'rung':<16}{'lecture':>9}{'ours':>9}{'ratio':>7}{'ours, two seeds':>17}{'ratio':>7}")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, spawn) as pool:

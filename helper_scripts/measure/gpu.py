@@ -1,9 +1,9 @@
 """Measure rung 8 on a CUDA machine in one go: its losses, and what makes it fast.
 
-Leaves losses/08_scaled_up and experiments/gpu_speed, each a CSV and a JSON file, under --out, a
+Writes losses/08_scaled_up and experiments/gpu_speed, each a CSV and a JSON file, under --out, a
 seed or a way at a time. What is on record is not measured again; what will not end within
---minutes is left out, and said to be. From data/, the default, `make figures` puts it into the
-README. Where the course is not installed:
+--minutes is left out, and a line says so. From data/, the default, `make figures` puts the results
+into the README. Where the course is not installed:
 
     PYTHONPATH=. TQDM_DISABLE=1 python helper_scripts/measure/gpu.py --out FOLDER
 """
@@ -30,7 +30,7 @@ from lessons.records import Record, rung_record
 import pandas as pd
 import torch
 
-COMPILE_SECONDS = 90  # it must start so long before the time is up
+COMPILE_SECONDS = 90  # compiling must start this long before the time is up
 # The whole machinery, small enough for a test on a CPU.
 TOY = Preset(
     GPTConfig(vocab_size=65, block_size=16, n_layer=1, n_head=2, n_embd=16),
@@ -83,7 +83,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=DATA_DIR, help="folder for the files")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
-    parser.add_argument("--minutes", type=float, default=8.5, help="at most so long")
+    parser.add_argument("--minutes", type=float, default=8.5, help="the time limit (default: 8.5)")
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     parser.add_argument("--toy", action="store_true", help="a tiny model, also on a CPU")
     args = parser.parse_args()
@@ -93,10 +93,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def given(toy: bool) -> tuple[torch.device, Rung, str]:
-    """The device, the rung and the text; raises BadInput where they are not those to measure."""
+    """The device, the rung and the text; BadInput if they are not the ones to measure."""
     device = pick_device()
     if device.type != "cuda" and not toy:
-        raise BadInput("This measures a CUDA machine, and there is none: try it out with --toy.")
+        raise BadInput("This measures a CUDA GPU, and there is none: try it out with --toy.")
     text = load_text()
     if not toy and not is_tiny_shakespeare(text):
         raise BadInput("The rung is measured on Tiny Shakespeare: put it into data/input.txt.")
@@ -127,11 +127,11 @@ def main() -> None:
     if kept:
         print(f"On record already: {', '.join(kept)}.")
     seconds = 0.2 if args.toy else 10
-    # A minute first, since it tells how long a seed will take; compiling last, since it may be
-    # slow, and seeds do not wait for it.
+    # First what takes a minute, since it shows how long a seed will take; compiling last, since it
+    # may be slow and the seeds do not need it.
     plain, slow = ([way for way in ways if way.compile == compiles] for compiles in (False, True))
     measure_speed(plain, preset, train_data, device, speeds, seconds)
-    # Seeds are trained in the way "bf16"; a tenth more for evaluations.
+    # Seeds are trained like "bf16"; evaluations take a tenth more.
     n_tokens = preset.training.max_iters * preset.training.batch_size * shape.block_size
     rate = speeds.rows().set_index("way").tokens_per_second.get("bf16", math.inf)
     seconds_per_seed = 1.1 * n_tokens / rate

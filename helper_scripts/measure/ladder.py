@@ -32,8 +32,8 @@ def parse_arguments() -> argparse.Namespace:
                         help="names or numbers (default: all)")  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], metavar="SEED",
                         help="which seeds (default: 0 1 2 3 4)")  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="cpu (default: where the recorded losses "
-                        "were measured), cuda or mps")  # fmt: skip
+    parser.add_argument("--device", default="cpu", help="cpu (default, as for the recorded "
+                        "losses), cuda or mps")  # fmt: skip
     parser.add_argument("--out", type=Path, default=LOSSES_DIR, help="folder of the loss files")
     parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
     parser.add_argument("--max-iters", type=int, help="fewer steps, for a first try")
@@ -54,7 +54,7 @@ def start_worker(lock, places, threads: int) -> None:
     place = places.get()
     torch.set_num_threads(threads)
     tqdm.set_lock(lock)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     # If the parent is killed, nobody is left to take the losses.
     threading.Thread(target=end_with_parent, daemon=True).start()
 
@@ -81,7 +81,7 @@ def run(
 ) -> None:
     """Measure the tasks, some side by side, and record each as it ends."""
     jobs, threads = measured_on["seeds_side_by_side"], measured_on["threads_per_seed"]
-    # Not fork: a forked process cannot use CUDA, and inherits torch's threads half-way.
+    # Not fork: a forked process cannot use CUDA, and lacks the threads that torch has started.
     spawn = multiprocessing.get_context("spawn")
     places = spawn.SimpleQueue()
     for number in range(jobs):
@@ -132,7 +132,7 @@ def main() -> None:
     for rung, record in records.items():
         tasks += [(rung, seed) for seed in record.missing(args.seeds, measured_on, args.force)]
     if not tasks:
-        print(f"All of this is on record in {args.out}: --out measures it into another folder.")
+        print(f"All of this is on record in {args.out}: to measure it again, name another --out.")
     else:
         check_writable(args.out)
         try:
@@ -140,11 +140,11 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(
                 "\nStopped. Finished seeds are recorded; the same command, without --force, "
-                "goes on from there."
+                "continues from there."
             )
         except BrokenProcessPool:
             raise BadInput(
-                "A worker process was killed, perhaps for want of memory: finished seeds are "
+                "A worker process was killed, perhaps because memory ran out: finished seeds are "
                 "recorded; run the same command again, with --jobs 1 if it happens again."
             ) from None
     print_table(records)

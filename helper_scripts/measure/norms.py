@@ -1,7 +1,7 @@
 """Measure lesson 7's grid: post-norm against pre-norm, at several depths and learning rates.
 
-One row per run in data/experiments/norm_grid.csv, written as soon as it ends: what is there is not
-run again. On one thread the whole grid takes 50 minutes.
+Each run adds a row to data/experiments/norm_grid.csv as soon as it ends; what is there is not run
+again. On one thread the whole grid takes 50 minutes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ KEYS = ["n_layer", "learning_rate", "norm", "seed"]
 
 
 def grid(seeds: list[int], depths: list[int], learning_rates: list[float]) -> list[tuple]:
-    """Every run as (n_layer, learning_rate, norm, seed), one whole seed after the other."""
+    """Every run as (n_layer, learning_rate, norm, seed), one seed after the other."""
     runs = product(seeds, depths, learning_rates, NORMS)
     return [(n_layer, rate, norm, seed) for seed, n_layer, rate, norm in runs]
 
@@ -38,7 +38,7 @@ def rung_of(n_layer: int, learning_rate: float, norm: str, max_iters: int) -> Ru
 
 
 def grid_record(folder: Path, text: str, max_iters: int) -> Record:
-    """The record of all runs of so many steps on this text."""
+    """The record of all runs of `max_iters` steps on this text."""
     varied = {"n_layer": "varied", "learning_rate": "varied"}
     setting = {
         "experiment": "norm_grid",
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--max-iters", type=int, default=1000)
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
-    # Small layers: a second thread hardly helps, and leaves a core to whoever works here.
+    # Small layers: a second thread hardly helps, and would take a core from whoever works here.
     torch.set_num_threads(1)
     text, device = load_text(), pick_device("cpu")
     record = grid_record(args.out, text, args.max_iters)

@@ -1,8 +1,8 @@
 """Run notebooks from top to bottom and keep their outputs; unchanged ones give a clean diff.
 
-A cell tagged `timing` prints times, which differ at every run: where nothing else differs, the
-notebook stays as it was. A sample that opens a lesson is what the lesson before printed in its
-cell tagged `sample`.
+A cell tagged `timing` prints times, which differ from run to run: if nothing else differs, the
+notebook stays as it was. The sample that opens a lesson is what the lesson before it printed in
+its cell tagged `sample`.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def quote(notebook: nbformat.NotebookNode, sample: str) -> None:
 
 
 def lasting(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The notebook's cells, without the outputs that differ at every run."""
+    """The notebook's cells, without the outputs that differ from run to run."""
     timed = {cell.id for cell in tagged(notebook, "timing") if cell.outputs}
     return [cell | {"outputs": []} if cell.id in timed else cell for cell in notebook.cells]
 
@@ -72,7 +72,7 @@ def run(path: Path, before: Path | None = None) -> None:
         client.execute()
     except CellExecutionError as error:
         raise BadInput(f"A cell of {path.name} failed, nothing was written:\n{error}") from None
-    # Colab's own entries, such as the wish for a GPU, stay.
+    # Colab's own entries, such as its request for a GPU, stay.
     notebook.metadata.update(METADATA)
     if (lasting(notebook), notebook.metadata) == (lasting(old), old.metadata):
         return
@@ -90,7 +90,7 @@ def main() -> None:
         )
     # Bars are redrawn by the clock: their traces would differ every time.
     os.environ["TQDM_DISABLE"] = "1"
-    # The prose is about what a CPU trains.
+    # The text describes what a CPU trains.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     paths = lesson_paths(NOTEBOOKS_DIR)
     unknown = set(args.notebooks) - {path.name[:2] for path in paths}

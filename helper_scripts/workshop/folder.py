@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from lessons.errors import BadInput
 
-# The file that says that a folder is a workshop, and may be replaced by a newer one: it begins so.
+# The file that marks a folder as a workshop, which a newer one may replace, and how it begins.
 MARK, MADE = "ABOUT.txt", "Made by helper_scripts/workshop/make.py of The GPT Ladder"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same files give the same bytes
 
@@ -28,7 +28,7 @@ def pack(folder: Path, archive: Path, top: str) -> None:
 
 
 def may_go(out: Path) -> bool:
-    """Whether nothing is lost with what lies here: nothing, an empty folder, an older workshop."""
+    """Whether nothing is lost if `out` goes: it is missing, empty, or an older workshop."""
     if not out.is_dir() or not any(out.iterdir()):
         return out.is_dir() or not out.exists()
     mark = out / MARK
@@ -48,7 +48,7 @@ def replacing(out: Path) -> Iterator[Path]:
             os.replace(out, old)
         os.replace(new, out)
     finally:
-        if old.exists() and not out.exists():  # cut off between the two
+        if old.exists() and not out.exists():  # stopped between the two moves
             os.replace(old, out)
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,9 +2,9 @@
 
 --out/students (and students.zip) holds the course without outputs and without solutions, a page
 that says how to start, and, with --wheels, the packages, so that setting up needs no network.
-Files that match the course's own names are taken: where there is git, only those that it holds.
-pip's own settings hold for --wheels: name an index of CPU builds in PIP_EXTRA_INDEX_URL, or else
-Linux gets a torch with CUDA, several gigabytes.
+Files with the names of the course's own are taken; where there is git, only those it tracks.
+pip's settings apply to --wheels: name an index of CPU builds in PIP_EXTRA_INDEX_URL, or else Linux
+gets a torch with CUDA, several gigabytes.
 """
 
 import argparse
@@ -57,7 +57,7 @@ Python version for each system.
 
 
 def of_git(root: Path) -> set[Path] | None:
-    """The files that git holds here, or None where there is no git."""
+    """The files that git tracks here, or None where there is no git."""
     command = ["git", "-C", str(root), "ls-files", "-z"]
     try:
         result = subprocess.run(command, capture_output=True)
@@ -72,7 +72,7 @@ def of_git(root: Path) -> set[Path] | None:
 
 
 def matching(root: Path, patterns: list[str], known: set[Path] | None) -> list[Path]:
-    """The files with these names, of those that git knows."""
+    """The files with these names, of those that git tracks."""
     found = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     return [path for path in found if path.is_file() and (known is None or path in known)]
 
@@ -100,7 +100,7 @@ def copy_students(files: list[Path], folder: Path) -> None:
     shutil.copyfile(HERE / "start.py", folder / "start.py")
     text = ROOT / "data" / "input.txt"
     if not text.exists():
-        print("data/input.txt is not here and so not handed out: the notebooks download the text.")
+        print("data/input.txt is missing, so not handed out: the notebooks download the text.")
         return
     if not is_tiny_shakespeare(text.read_text(encoding="utf-8", errors="replace")):
         print("data/input.txt is not Tiny Shakespeare, and is handed out as it is.")
@@ -116,7 +116,7 @@ def start_page(kits: list[str]) -> str:
         "unix": f"python{minor[0]}" if kits else "python3",
         "network": f"They need no network: the packages for {' and '.join(kits)} are in the folder."
         if kits
-        else "They need a network: the packages are about half a gigabyte, on Linux several.",
+        else "They need a network: the packages are about half a gigabyte, and several on Linux.",
     }
     return string.Template((HERE / "start.html").read_text("utf-8")).substitute(words)
 
@@ -125,11 +125,11 @@ def make(folder: Path, platforms: list[str], pythons: list[str]) -> None:
     """Fill the folder, with wheels for these platforms and Pythons, if there are any."""
     known = of_git(ROOT)
     if known is None:
-        print("There is no git here: whatever has the name of a file of the course is taken.")
+        print("There is no git here: every file with the name of one of the course's is taken.")
     students, solutions = folder / "students", folder / "solutions"
     solved = matching(ROOT, SOLUTIONS, known)
     if not solved:
-        raise BadInput("There are no solutions in notebooks/solutions that git knows: add them.")
+        raise BadInput("There are no solutions in notebooks/solutions that git tracks: add them.")
     solutions.mkdir()
     for path in solved:
         shutil.copyfile(path, solutions / path.name)
@@ -161,12 +161,12 @@ def a_python(version: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("workshop"), metavar="FOLDER")
-    parser.add_argument("--wheels", action="store_true", help="also the packages: needs a network")
+    parser.add_argument("--wheels", action="store_true", help="add the packages: needs a network")
     parser.add_argument("--platform", nargs="+",
                         choices=[wheels.THIS, *wheels.PLATFORMS],
-                        help="whose wheels (default: this, a computer like this one)")  # fmt: skip
+                        help="for which computers (default: this, one like this one)")  # fmt: skip
     parser.add_argument("--python", nargs="+", type=a_python, metavar="3.12",
-                        help="the wheels' Pythons (default: this one)")  # fmt: skip
+                        help="for which Pythons (default: this one)")  # fmt: skip
     args = parser.parse_args()
     if (args.platform or args.python) and not args.wheels:
         parser.error("--platform and --python say which wheels: add --wheels")
@@ -176,7 +176,7 @@ def main() -> None:
             make(folder, *((platforms, pythons) if args.wheels else ([], [])))
     except OSError as error:
         what = f"{error.filename or args.out} cannot be read or written ({error.strerror})"
-        raise BadInput(f"{what}: make room, or name another --out.") from None
+        raise BadInput(f"{what}: free some space, or name another --out.") from None
     for archive in sorted(args.out.glob("*.zip")):
         print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 

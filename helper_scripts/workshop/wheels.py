@@ -1,8 +1,8 @@
 """Wheels for another computer: all that a list of packages needs there, for use without a network.
 
-pip download would follow the markers (`; sys_platform == "win32"`) of the computer that it runs
-on, and so leave out what only the other one needs. Here pip fetches the wheels, one by one, and
-their lists of needs are read with the other computer's markers.
+pip download would evaluate markers (`; sys_platform == "win32"`) for the computer that it runs
+on, and so leave out what only the other one needs. Here pip fetches wheels without dependencies,
+and the markers of these are evaluated for the other computer.
 """
 
 import importlib.metadata
@@ -18,7 +18,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-# pip takes a manylinux tag to the letter, so every older one must be named too. glibc 2.28 and
+# pip takes a manylinux tag literally, so every older one must be named too. glibc 2.28 and
 # macOS 14 are what torch asks for.
 MANYLINUX = [f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)]
 MANYLINUX += [f"manylinux{year}_x86_64" for year in (2014, 2010, 1)]
@@ -34,7 +34,7 @@ PLATFORMS = {
 
 
 def described(platform: str, python: str) -> str:
-    """One line that says whom the wheels are for."""
+    """One line that says which computer the wheels are for."""
     system, machine, *_ = PLATFORMS[platform][1]
     return f"{system.replace('Darwin', 'macOS')} {machine}, Python {python}"
 
@@ -48,7 +48,7 @@ def environment(platform: str, python: str) -> dict[str, str]:
 
 
 def needed(lines: Iterable[str], extras: set[str], seen: dict[str, str]) -> set[Requirement]:
-    """The requirements that count where markers see `seen`, without their markers."""
+    """The requirements that apply where markers see `seen`, without their markers."""
     found = set()
     for requirement in map(Requirement, lines):
         marker, requirement.marker = requirement.marker, None
@@ -60,14 +60,14 @@ def needed(lines: Iterable[str], extras: set[str], seen: dict[str, str]) -> set[
 def pip_download(
     folder: Path, requirements: list[Requirement], constraints: Path, platform: str, python: str
 ) -> None:
-    """These packages' wheels into `folder`, without what they need."""
+    """Download these packages' wheels into `folder`, without their dependencies."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--python-version", python]
     command += [f"--platform={tag}" for tag in PLATFORMS[platform][0]]
     command += ["--constraint", constraints, "--dest", folder, *sorted(map(str, requirements))]
     if subprocess.run(command).returncode:
         raise BadInput(
-            f"pip could not fetch the wheels for {described(platform, python)}; its own words are "
+            f"pip could not fetch the wheels for {described(platform, python)}; what it says is "
             "above: is there a network, and do the packages exist for that Python? Some ask for "
             "3.11.5, say, and 3.11 alone counts as 3.11.0."
         )

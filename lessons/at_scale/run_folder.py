@@ -14,7 +14,6 @@ from lessons.at_scale.checkpoints import (
     find_checkpoint,
     read_checkpoint,
     save_checkpoint,
-    writing,
 )
 from lessons.at_scale.description import RunDescription
 from lessons.at_scale.distributed import micro_batch_size, rank
@@ -129,8 +128,8 @@ def writing(folder: Path) -> Iterator[None]:
         reasons = (getattr(cause, "strerror", None) for cause in causes)
         reason = next(filter(None, reasons), None) or first_line(error)
         raise BadInput(
-            f"{folder} cannot be written ({reason}): free some space, then continue from the last good "
-            "checkpoint with --resume."
+            f"{folder} cannot be written ({reason}): free some space, then continue from the last "
+            "good checkpoint with --resume."
         ) from None
 
 

@@ -56,7 +56,7 @@ WAYS = (
 
 
 def peak_flops(device: torch.device) -> float:
-    """The device's peak in half precision, or NaN if it is not in our list."""
+    """The device's peak in half precision, or NaN if PEAK_FLOPS does not list it."""
     name = device_name(device)
     found = (peak for key, peak in PEAK_FLOPS.items() if re.search(rf"\b{key}\b", name))
     return next(found, math.nan)
@@ -89,14 +89,14 @@ def throughput(
         synchronize(device)
         n_steps, start = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < seconds:
-            for _ in range(10):  # the GPU must not wait to be asked how late it is
+            for _ in range(10):  # reading the clock makes the GPU wait: not after every step
                 train_step(fast, state, train_data)
             synchronize(device)
             n_steps += 10
     rate = n_steps * preset.training.batch_size * block_size / elapsed
     return {
         "way": way.name,
-        "added": WAYS.index(way),  # so many things to the first way
+        "added": WAYS.index(way),  # how many things the way adds to the first
         "dtype": dtype_name(dtype),
         "tokens_per_second": round(rate),
         # The share of the peak in half precision, whatever the way computes in.

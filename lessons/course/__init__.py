@@ -1,1 +1,1 @@
-"""What scripts and tests need to know of the course as a whole; no notebook imports it."""
+"""What scripts and tests need to know about the course as a whole; no notebook imports it."""

@@ -1,4 +1,4 @@
-"""Plumbing · which lessons there are, and what the notebook of each says of itself."""
+"""Plumbing · which lessons there are, and what the notebook of each says about itself."""
 
 import re
 from dataclasses import dataclass
@@ -71,8 +71,8 @@ def read_lesson(path: Path) -> Lesson:
     stated = re.findall(r"^\*\*\d+ · .+? \((\d+) minutes\)\.\*\*", text, re.MULTILINE)
     stubs = stubs_of(notebook)
     if len(stated) != len(stubs):
-        raise BadInput(f"{path.name} states minutes for {len(stated)} exercises, and has "
-                       f"{len(stubs)} stubs: one each.")  # fmt: skip
+        raise BadInput(f"{path.name} states minutes for {len(stated)} exercises, but has "
+                       f"{len(stubs)} stubs: give each exercise both.")  # fmt: skip
     exercises = [
         Exercise(name, int(n), stub) for (name, stub), n in zip(stubs, stated, strict=True)
     ]

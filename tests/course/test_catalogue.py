@@ -61,8 +61,8 @@ def test_numbers_with_a_gap_or_twice_the_same_are_refused(numbers, tmp_path):
     [
         ("title", "has no title: begin its text with `# Lesson 10 · …`"),
         ("minutes", 'lacks "gpt_ladder": {"minutes": {"lesson": …}} in its metadata'),
-        ("stub", "minutes for 1 exercises, and has 0 stubs"),
-        ("exercise", "minutes for 0 exercises, and has 1 stubs"),
+        ("stub", "minutes for 1 exercises, but has 0 stubs"),
+        ("exercise", "minutes for 0 exercises, but has 1 stubs"),
     ],
 )
 def test_a_notebook_that_lacks_something_is_named_with_it(part, sentence, tmp_path):

@@ -137,7 +137,7 @@ def test_a_text_that_is_missing_or_another_one_is_named_in_one_line(course, monk
     assert "input.txt is not Tiny Shakespeare" in capfd.readouterr().out
     (course / "data" / "input.txt").unlink()
     assert not (make(monkeypatch) / "students" / "data" / "input.txt").exists()
-    assert "input.txt is not here" in capfd.readouterr().out.splitlines()[0]
+    assert "input.txt is missing" in capfd.readouterr().out.splitlines()[0]
 
 
 def test_the_zips_equal_the_folders_and_a_second_run_gives_the_same_bytes(course, monkeypatch):

@@ -233,7 +233,7 @@ def test_finished_seeds_survive_being_stopped_and_no_process_is_left(command, tm
     workers = children_of(process.pid)
     if blow == signal.SIGINT:
         os.killpg(process.pid, blow)  # as a terminal does it: to every process in the group
-        assert "goes on from there" in process.communicate(timeout=30)[1]
+        assert "continues from there" in process.communicate(timeout=30)[1]
         assert process.returncode == 1
     else:
         process.send_signal(blow)

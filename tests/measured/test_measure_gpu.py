@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import gpu as measure_gpu
-import gpu_report
 import presets as bench_scaling
 import readme as readme_table
 from lessons.at_scale import throughput
@@ -19,6 +18,7 @@ from lessons.ladder import run_rung
 from lessons.records import LOSSES_DIR
 from lessons.results import lowest_losses
 
+import gpu_report
 import pandas as pd
 import pytest
 import torch
