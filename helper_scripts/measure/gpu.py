@@ -52,7 +52,7 @@ def measure_speed(
     for way in ways:
         try:
             row = throughput(way, preset, train_data, device, seconds)
-        except RuntimeError as error:  # a way that this machine cannot go must not stop the others
+        except RuntimeError as error:  # a way that does not work here must not stop the others
             print(f"{way.name} is not measured ({first_line(error)}).", flush=True)
             continue
         print(f"{way.name}: {row['tokens_per_second']:,} tokens per second", flush=True)

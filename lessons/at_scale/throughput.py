@@ -67,8 +67,8 @@ def throughput(
 ) -> dict:
     """Tokens per second of training steps, timed for `seconds` after the first few, and more.
 
-    `train_data`, (N,), is where batches come from. Raises RuntimeError for a way that this machine
-    cannot go.
+    `train_data`, (N,), is where batches come from. Raises RuntimeError for a way that does
+    not work here.
     """
     gc.collect()  # the last way's model must not count as this one's memory
     if device.type == "cuda":
