@@ -319,7 +319,7 @@ def test_a_kit_sets_itself_up_once_without_an_index_and_after_a_cut_anew(kit):
 def test_ctrl_c_is_left_to_jupyterlab_and_its_status_is_passed_on(tmp_path):
     lab = "import time\ntry:\n    print('open', flush=True)\n    time.sleep(60)\n"
     (tmp_path / "jupyterlab.py").write_text(lab + "except KeyboardInterrupt:\n    exit(7)")
-    code = "import pathlib, sys, workshop_start as start; start.HERE = pathlib.Path.cwd(); "
+    code = "import pathlib, sys, start; start.HERE = pathlib.Path.cwd(); "
     code += "start.PYTHON = sys.executable; start.open_lab()"
     with subprocess.Popen(
         [sys.executable, "-c", code],
