@@ -51,6 +51,7 @@ def run_train(words: list[str]) -> None:
         train.main()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
 def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
     tmp_path, text_file, monkeypatch
@@ -193,6 +194,7 @@ def test_on_a_full_disk_the_last_good_checkpoint_stays(data, tmp_path, monkeypat
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file size limit to set")
 def test_a_write_that_the_system_refuses_keeps_the_last_good_checkpoint(run, tmp_path):
     run.begin()

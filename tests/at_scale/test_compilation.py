@@ -91,6 +91,7 @@ print(len(graphs), "compiled")
 """
 
 
+@pytest.mark.slow
 @gloo
 @pytest.mark.parametrize(
     ("failing", "n_compiled"),

@@ -10,8 +10,9 @@ from tiny_runs import gloo, torchrun, wait_for_a_checkpoint
 import psutil
 import pytest
 
+pytestmark = [pytest.mark.slow, gloo]
 
-@gloo
+
 def test_two_processes_with_half_the_batch_each_give_the_losses_of_one(run, tmp_path, text_file):
     words = ["--max-iters", "50", "--eval-interval", "5"]
     with torchrun(tmp_path / "two", text_file, *words) as process:
@@ -27,7 +28,6 @@ def test_two_processes_with_half_the_batch_each_give_the_losses_of_one(run, tmp_
     assert json.loads((tmp_path / "two" / "losses.json").read_text())["processes"] == 2
 
 
-@gloo
 def test_a_stopped_run_of_two_processes_says_once_how_to_go_on(tmp_path, text_file):
     folder = tmp_path / "run"
     with torchrun(folder, text_file, "--max-iters", "1000000") as process:
@@ -37,7 +37,6 @@ def test_a_stopped_run_of_two_processes_says_once_how_to_go_on(tmp_path, text_fi
     assert errors.count("which is saved: the same command with --resume") == 1
 
 
-@gloo
 def test_a_process_that_dies_ends_the_run_with_a_sentence(tmp_path, text_file):
     folder = tmp_path / "run"
     with torchrun(folder, text_file, "--max-iters", "1000000") as process:

@@ -87,6 +87,7 @@ print(max(peaks))
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_the_memory_that_a_run_is_said_to_need_is_about_what_it_takes(dropout):
@@ -95,6 +96,7 @@ def test_the_memory_that_a_run_is_said_to_need_is_about_what_it_takes(dropout):
     assert 0.75 < float(printed) < 1.25
 
 
+@pytest.mark.slow
 @linux
 def test_the_memory_of_a_run_does_not_grow_with_its_text(tmp_path, text):
     """With TEXT_MB=1000 set, by hand, the long text has a gigabyte: 3 GB of disk, and 20 s."""

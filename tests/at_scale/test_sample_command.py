@@ -16,6 +16,7 @@ def test_a_sample_streams_the_same_characters_for_the_same_seed(run):
     assert run(*words, "--seed", "1", script=sample) != first
 
 
+@pytest.mark.slow
 def test_a_sample_comes_character_by_character(run):
     run.begin()
     command = [sys.executable, sample.__file__, "--run", str(run.folder), "--characters", "100000"]

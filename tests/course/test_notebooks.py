@@ -249,6 +249,7 @@ def colab(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_setup_cell_fetches_and_installs_the_course_in_colab_once(colab):
     for _ in range(2):
         result = colab(colab.setup)
@@ -263,6 +264,7 @@ def test_the_setup_cell_fetches_and_installs_the_course_in_colab_once(colab):
     assert [path.name for path in colab.content.iterdir()] == [address()["repository"]]
 
 
+@pytest.mark.slow
 def test_a_setup_that_fails_in_colab_is_seen_to_fail(colab):
     colab.config.write_text(
         f'[url "{(colab.content / "nowhere").as_uri()}"]\n    insteadOf = https://\n'
@@ -301,6 +303,7 @@ def test_nothing_that_scripts_write_is_stale(script, monkeypatch):
     script.main()
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_leaves_the_notebook_as_it_was(tmp_path):
     cells = [nbformat.v4.new_code_cell("print(1)"), nbformat.v4.new_code_cell("1 / 0")]
     path = tmp_path / "broken.ipynb"
@@ -311,6 +314,7 @@ def test_a_cell_that_fails_leaves_the_notebook_as_it_was(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_bad_input_shows_one_sentence_in_a_notebook_and_no_frames(tmp_path):
     source = "from lessons.tokenizer import CharTokenizer\nCharTokenizer('abc').encode('abz')"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
@@ -328,6 +332,7 @@ def notebook_of(folder, name: str, *cells) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_times_that_differ_leave_the_notebook_as_it_was(tmp_path):
     timed = "import time; print(time.perf_counter())"
     path = notebook_of(tmp_path, "01.ipynb", (timed, "timing"))
@@ -340,6 +345,7 @@ def test_times_that_differ_leave_the_notebook_as_it_was(tmp_path):
     assert path.read_bytes() != before
 
 
+@pytest.mark.slow
 def test_a_lesson_quotes_the_last_ones_sample(tmp_path):
     before = notebook_of(tmp_path, "01.ipynb", ("print('\\nto be\\\\n')", "sample"))
     cell = nbformat.v4.new_markdown_cell("## Where we are\n\n```\nold\n```\n\nAfter.")

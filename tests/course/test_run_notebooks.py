@@ -11,6 +11,7 @@ from lessons.course.catalogue import lesson_paths, solutions_of
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = lesson_paths(ROOT / "notebooks")
 NOTEBOOKS = [*LESSONS, *map(solutions_of, LESSONS)]

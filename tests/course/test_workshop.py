@@ -228,6 +228,7 @@ def an_index(folder: Path, monkeypatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
 
 
+@pytest.mark.slow
 def test_wheels_are_chosen_with_the_markers_of_the_other_platform(course, tmp_path, monkeypatch):
     an_index(tmp_path / "index", monkeypatch)
     options = ["--wheels", "--platform", "windows-x86_64", "macos-arm64", "--python", "3.13"]
@@ -297,6 +298,7 @@ def start(kit: Path, *args: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_a_kit_sets_itself_up_once_without_an_index_and_after_a_cut_anew(kit):
     first = start(kit)
     assert first.returncode == 0, first.stderr
@@ -315,6 +317,7 @@ def test_a_kit_sets_itself_up_once_without_an_index_and_after_a_cut_anew(kit):
     subprocess.run([python, "-Ec", "from lessons.corpus import mine"], cwd=moved.parent, check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs a group of processes to interrupt")
 def test_ctrl_c_is_left_to_jupyterlab_and_its_status_is_passed_on(tmp_path):
     lab = "import time\ntry:\n    print('open', flush=True)\n    time.sleep(60)\n"
@@ -333,6 +336,7 @@ def test_ctrl_c_is_left_to_jupyterlab_and_its_status_is_passed_on(tmp_path):
         assert process.wait(timeout=30) == 7
 
 
+@pytest.mark.slow
 def test_a_set_up_that_fails_says_for_whom_the_wheels_are(kit):
     next((kit / "wheels").glob("numpy-*")).unlink()
     result = start(kit)
@@ -342,6 +346,7 @@ def test_a_set_up_that_fails_says_for_whom_the_wheels_are(kit):
     assert (kit / "wheels" / "kit.txt").read_text().strip() in sentence
 
 
+@pytest.mark.slow
 def test_packages_that_do_not_start_are_noticed(kit):
     a_wheel(kit / "wheels", "torch", source="raise OSError('c10.dll')")
     result = start(kit)
@@ -349,6 +354,7 @@ def test_packages_that_do_not_start_are_noticed(kit):
     assert result.stderr.splitlines()[-1].startswith("error: The packages are there but do not")
 
 
+@pytest.mark.slow
 def test_another_python_than_that_of_the_wheels_is_refused_in_one_sentence(kit):
     (kit / "wheels" / "kit.txt").write_text("Linux x86_64, Python 3.99.1")
     (sentence,) = start(kit).stderr.splitlines()
@@ -366,6 +372,7 @@ def test_an_old_python_reads_the_start_script_and_is_refused_in_one_sentence(ver
     assert "Python 3.11 or newer is needed" in sentence and result.returncode != 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("WORKSHOP_KIT" not in os.environ, reason="fetches 300 MB: set WORKSHOP_KIT=1")
 def test_with_the_wheels_lesson_1_runs_within_five_minutes_without_a_network(tmp_path):
     """On Linux, where a process can be given a network of its own, with nothing in it."""

@@ -61,6 +61,7 @@ def without_packages(monkeypatch, *absent):
     monkeypatch.setattr(doctor, "installed", lambda name: "" if name in absent else found(name))
 
 
+@pytest.mark.slow
 def test_before_anything_is_installed_every_line_is_there_and_says_what_to_type(bare_python):
     env = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": ""}
     run = subprocess.run(
@@ -306,6 +307,7 @@ def test_a_kernel_that_imports_other_lessons_gets_a_note(kernel, monkeypatch, tm
     assert doctor.kernel_row()[2] == "note: another copy of the lessons"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", str(ROOT)], ids=["neither", "lessons but no ipykernel"])
 def test_a_kernel_of_another_python_that_cannot_run_the_notebooks_is_to_be_removed(
     kernel, bare_python, monkeypatch, path

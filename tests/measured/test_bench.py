@@ -7,6 +7,7 @@ import rungs as bench_ladder
 from lessons.ladder import build_model
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention
 
+import pytest
 import torch
 
 
@@ -24,6 +25,7 @@ def test_the_lecture_batch_has_its_targets_shifted_by_one():
     assert x.shape == (4, 8) and torch.equal(y, x + 1)
 
 
+@pytest.mark.slow
 def test_both_ways_are_timed_in_one_run_with_their_ratio():
     words = ["--rungs", "bigram", "--steps", "2", "--rounds", "1"]
     command = [sys.executable, bench_ladder.__file__, *words]

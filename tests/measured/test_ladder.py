@@ -174,6 +174,7 @@ def run(command: list[str], *more: str) -> subprocess.CompletedProcess:
     return subprocess.run([*command, *more], capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_script_records_every_seed_and_measures_none_twice(command, tmp_path, text):
     few = ["--rungs", "bigram", "2", "--seeds", "0", "1", "--max-iters", "20"]
     result = run(command, *few)
@@ -217,6 +218,7 @@ def children_of(pid: int) -> list[int]:
     return [int(line) for line in listing.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for child processes")
 @pytest.mark.parametrize("blow", ["SIGINT", "SIGKILL"])
 def test_finished_seeds_survive_being_stopped_and_no_process_is_left(command, tmp_path, blow):
@@ -290,6 +292,7 @@ def test_of_the_scaled_up_rung_a_seeds_lowest_loss_counts_and_its_whole_time():
     assert summary(diverged).val_loss.isna().all()
 
 
+@pytest.mark.slow
 def test_a_text_too_short_gets_one_sentence_from_the_script(tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("too short")

@@ -24,23 +24,43 @@ import pytest
 import torch
 
 
+def measure(*words) -> None:
+    """measure_gpu's main, on a machine without a GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setattr(sys, "argv", ["gpu.py", *map(str, words)])
+        measure_gpu.main()
+
+
 @pytest.fixture
-def gpu(monkeypatch, capsys):
-    """measure_gpu's main, on a machine without a GPU; returns what it printed."""
+def gpu(capsys):
+    """The same; returns what it printed."""
 
     def main(*words) -> str:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(sys, "argv", ["gpu.py", *map(str, words)])
-        measure_gpu.main()
+        measure(*words)
         return capsys.readouterr().out
 
     return main
+
+
+@pytest.fixture(scope="module")
+def measured_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measured")
+    measure("--toy", "--out", folder, "--minutes", 0)
+    return folder
+
+
+@pytest.fixture
+def speeds_on_record(measured_once, tmp_path):
+    """A folder in which the toy's speeds are measured, and no seed."""
+    return shutil.copytree(measured_once, tmp_path / "data")
 
 
 def speeds(folder) -> pd.DataFrame:
     return pd.read_csv(folder / "experiments" / "gpu_speed.csv")
 
 
+@pytest.mark.slow
 def test_the_toy_leaves_all_that_the_real_one_does(gpu, tmp_path):
     printed = gpu("--toy", "--out", tmp_path, "--seeds", 0, 1)
     speed = speeds(tmp_path)
@@ -69,6 +89,7 @@ def test_what_no_longer_fits_is_left_out_and_said_to_be(gpu, tmp_path):
     assert speeds(tmp_path).way.tolist() == ["eager", "SDPA", "bf16"]
 
 
+@pytest.mark.slow
 def test_a_second_time_measures_what_is_missing_and_with_force_all(gpu, tmp_path, monkeypatch):
     monkeypatch.setattr(measure_gpu, "COMPILE_SECONDS", math.inf)  # it would take most of the time
     words = ["--toy", "--out", tmp_path, "--minutes", 10, "--seeds"]
@@ -85,6 +106,7 @@ def test_a_second_time_measures_what_is_missing_and_with_force_all(gpu, tmp_path
     assert set(read_csv(tmp_path / "losses" / "08_scaled_up.csv", COLUMNS).seed) == {0, 1}
 
 
+@pytest.mark.slow
 def test_with_force_other_seeds_of_another_machine_are_not_dropped(gpu, capsys, tmp_path):
     gpu("--toy", "--out", tmp_path, "--minutes", 0.5, "--seeds", 0, 1)
     path = tmp_path / "losses" / "08_scaled_up.json"
@@ -95,6 +117,7 @@ def test_with_force_other_seeds_of_another_machine_are_not_dropped(gpu, capsys, 
     assert set(read_csv(path.with_suffix(".csv"), COLUMNS).seed) == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_seed_that_diverges_does_not_stop_the_others(gpu, tmp_path, monkeypatch):
     def diverge(rung, text, seed, device):
         if seed == 0:
@@ -107,22 +130,20 @@ def test_a_seed_that_diverges_does_not_stop_the_others(gpu, tmp_path, monkeypatc
     assert "seed 1: lowest" in printed
 
 
-def test_ways_measured_on_another_device_are_neither_mixed_nor_lost(gpu, tmp_path, capsys):
-    gpu("--toy", "--out", tmp_path, "--minutes", 0)
-    path = tmp_path / "experiments" / "gpu_speed.json"
+def test_ways_measured_on_another_device_are_neither_mixed_nor_lost(gpu, speeds_on_record, capsys):
+    path = speeds_on_record / "experiments" / "gpu_speed.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "another"}))
     with pytest.raises(SystemExit):
-        gpu("--toy", "--out", tmp_path, "--minutes", 0)
+        gpu("--toy", "--out", speeds_on_record, "--minutes", 0)
     assert "gpu_speed.csv was measured on another machine" in capsys.readouterr().err
-    assert speeds(tmp_path).way.tolist() == ["eager", "SDPA", "bf16"]
+    assert speeds(speeds_on_record).way.tolist() == ["eager", "SDPA", "bf16"]
 
 
 @pytest.mark.parametrize("content", ["", "way,dtype\n", "\x00"])
-def test_a_speed_file_that_is_none_gets_a_sentence(gpu, tmp_path, content):
-    gpu("--toy", "--out", tmp_path, "--minutes", 0)
-    (tmp_path / "experiments" / "gpu_speed.csv").write_text(content)
+def test_a_speed_file_that_is_none_gets_a_sentence(speeds_on_record, content):
+    (speeds_on_record / "experiments" / "gpu_speed.csv").write_text(content)
     with pytest.raises(BadInput, match="gpu_speed.csv (is not a CSV file|has no column)"):
-        gpu_report.gpu_report(tmp_path)
+        gpu_report.gpu_report(speeds_on_record)
 
 
 def test_ways_that_fail_do_not_keep_the_seeds_from_training(gpu, tmp_path, monkeypatch):
@@ -217,6 +238,7 @@ def test_a_gpus_peak_is_known_by_its_name(monkeypatch, name, peak):
     assert found == peak or math.isnan(found) and math.isnan(peak)
 
 
+@pytest.mark.slow
 def test_three_loops_are_timed_in_one_run_with_their_ratio():
     words = ["--presets", "small", "--steps", "1", "--rounds", "1", "--device", "cpu"]
     printed = subprocess.check_output([sys.executable, bench_scaling.__file__, *words], text=True)
