@@ -121,7 +121,7 @@ def main() -> None:
         speeds.check_machine(machine_facts(device))  # their rate tells how long a seed takes
     names = speeds.missing([way.name for way in WAYS], machine_facts(device), args.force)
     ways = [way for way in WAYS if way.name in names]
-    check_writable(args.out / "experiments")
+    check_writable(args.out)
     kept = [way.name for way in WAYS if way not in ways]
     kept += [f"seed {seed}" for seed in sorted({*args.seeds} - {*seeds})]
     if kept:
@@ -142,7 +142,8 @@ def main() -> None:
         measure_speed(slow, preset, train_data, device, speeds, seconds)
     if len(losses.rows()):
         print(losses_sentence(losses.rows()))
-    print(speeds.rows().to_string(index=False))
+    if len(speeds.rows()):
+        print(speeds.rows().to_string(index=False))
 
 
 if __name__ == "__main__":

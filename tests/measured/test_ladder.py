@@ -15,7 +15,7 @@ from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
 from lessons.files import read_csv
 from lessons.ladder import RUNGS, SCALED_UP, Rung, find_rungs, run_rung
-from lessons.records import LOSSES_DIR, read_losses, rung_record
+from lessons.records import LOSSES_DIR, Record, read_losses, rung_record
 from lessons.results import final_losses, summary
 from made_up import losses_of
 
@@ -147,8 +147,28 @@ def test_a_csv_without_its_json_is_not_thrown_away(tmp_path, text):
     record = rung_record(tmp_path, rung, text)
     record.add(losses_of(rung, 0), {})
     record.json.unlink()
-    with pytest.raises(BadInput, match="02_single_head.json is missing"):
+    with pytest.raises(BadInput, match="02_single_head.json, which says how .* is missing"):
         record.measured()
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("with_csv", [False, True])
+def test_a_damaged_json_is_found_before_anything_is_measured(tmp_path, text, force, with_csv):
+    record = rung_record(tmp_path, short(RUNGS[1]), text)
+    record.add(losses_of(RUNGS[1], 0), {})
+    record.json.write_text("{")
+    if not with_csv:
+        record.csv.unlink()
+    with pytest.raises(BadInput, match="02_single_head.json does not hold a JSON object"):
+        record.missing([0], {}, force)
+
+
+def test_a_key_is_read_back_to_the_last_digit(tmp_path):
+    rate = 1 / 3000
+    record = Record(tmp_path, "rates", {}, ["learning_rate"], ["learning_rate", "val_loss"])
+    record.add(pd.DataFrame({"learning_rate": [rate], "val_loss": [2.123456789]}), {})
+    assert record.missing([rate, 1e-3], {}) == [1e-3]
+    assert record.csv.read_text().endswith(",2.12346\n")
 
 
 def test_a_seed_that_diverged_is_not_reported_with_an_earlier_loss(tmp_path):
