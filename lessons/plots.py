@@ -36,8 +36,9 @@ def show(figure: Figure, alt: str) -> None:
     png, small = BytesIO(), BytesIO()
     figure.savefig(png, format="png", dpi=100, bbox_inches="tight")
     plt.close(figure)
-    # Sixty-four colours are enough for a figure, and make it half as large in the notebook.
-    PIL.Image.open(png).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+    # A palette makes it half as large in the notebook; Pillow's default one mixes up rare colours.
+    picture = PIL.Image.open(png).convert("RGB").quantize(method=PIL.Image.Quantize.MAXCOVERAGE)
+    picture.save(small, format="png", optimize=True)
     display(Image(data=small.getvalue(), metadata={"alt": alt}))
 
 

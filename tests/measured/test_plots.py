@@ -1,5 +1,6 @@
 import sys
 from dataclasses import replace
+from io import BytesIO
 
 import figures as plot_loss
 from lessons import plots
@@ -12,6 +13,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -191,3 +193,13 @@ def test_a_heat_map_labels_every_row_and_column():
     ax = figure.axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["c", "d"]
+
+
+def test_a_figure_in_a_notebook_keeps_the_colour_of_every_rung(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", shown.append)
+    plots.show(plot_ladder(read_losses(), "title"), "alt text")
+    pixels = np.array(PIL.Image.open(BytesIO(shown[0].data)).convert("RGB"), dtype=int)
+    for style in styles_of(rung.stem for rung in RUNGS).values():
+        wanted = np.round(255 * np.array(to_rgb(style["color"])))
+        assert np.abs(pixels - wanted).max(axis=-1).min() <= 3  # of 255
