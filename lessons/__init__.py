@@ -9,8 +9,8 @@ import os
 
 # PyTorch's threads wait for each other by spinning. Where another program has taken one's core,
 # the rest then spin for milliseconds at every operation; a short spin and a sleep cost next to
-# nothing on a quiet machine. data/experiments/busy.csv has the numbers. The OpenMP library reads
-# this once, when torch loads it: on Linux GNU's, on macOS and Windows LLVM's or Intel's.
+# nothing on a quiet machine. data/experiments/busy.csv has the numbers. GNU's OpenMP library, which
+# torch has on Linux, reads this once, when torch loads it. LLVM's, on macOS and Windows, knows no
+# spin so short: it keeps its default there.
 if "OMP_WAIT_POLICY" not in os.environ:  # else somebody has made a choice
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    os.environ.setdefault("KMP_BLOCKTIME", "0")
