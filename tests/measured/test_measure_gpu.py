@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import gpu as measure_gpu
 import presets as bench_scaling
@@ -24,36 +26,31 @@ import pytest
 import torch
 
 
-def measure(*words) -> None:
-    """measure_gpu's main, on a machine without a GPU."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cuda, "is_available", lambda: False)
-        patch.setattr(sys, "argv", ["gpu.py", *map(str, words)])
-        measure_gpu.main()
-
-
-@pytest.fixture
-def gpu(capsys):
-    """The same; returns what it printed."""
+@pytest.fixture(scope="module")
+def gpu():
+    """measure_gpu's main, on a machine without a GPU; returns what it printed."""
 
     def main(*words) -> str:
-        measure(*words)
-        return capsys.readouterr().out
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+            patch.setattr(torch.cuda, "is_available", lambda: False)
+            patch.setattr(sys, "argv", ["gpu.py", *map(str, words)])
+            measure_gpu.main()
+        return printed.getvalue()
 
     return main
 
 
 @pytest.fixture(scope="module")
-def measured_once(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("measured")
-    measure("--toy", "--out", folder, "--minutes", 0)
-    return folder
+def out_of_time(gpu, tmp_path_factory):
+    """A folder in which the first ways alone are measured, and what was printed meanwhile."""
+    folder = tmp_path_factory.mktemp("out_of_time")
+    return folder, gpu("--toy", "--out", folder, "--seeds", 0, 1, "--minutes", 0)
 
 
 @pytest.fixture
-def speeds_on_record(measured_once, tmp_path):
-    """A folder in which the toy's speeds are measured, and no seed."""
-    return shutil.copytree(measured_once, tmp_path / "data")
+def speeds_on_record(out_of_time, tmp_path):
+    """A copy of that folder."""
+    return shutil.copytree(out_of_time[0], tmp_path / "data")
 
 
 def speeds(folder) -> pd.DataFrame:
@@ -82,11 +79,11 @@ def test_the_toy_leaves_all_that_the_real_one_does(gpu, tmp_path):
     assert f"lowest validation loss {lowest:.3f}" in gpu_report.gpu_report(tmp_path)
 
 
-def test_what_no_longer_fits_is_left_out_and_said_to_be(gpu, tmp_path):
-    printed = gpu("--toy", "--out", tmp_path, "--seeds", 0, 1, "--minutes", 0)
+def test_what_no_longer_fits_is_left_out_and_said_to_be(out_of_time):
+    folder, printed = out_of_time
     assert "No time left for seed 1," in printed and "No time left for compile" in printed
-    assert not (tmp_path / "losses").exists()
-    assert speeds(tmp_path).way.tolist() == ["eager", "SDPA", "bf16"]
+    assert not (folder / "losses").exists()
+    assert speeds(folder).way.tolist() == ["eager", "SDPA", "bf16"]
 
 
 @pytest.mark.slow

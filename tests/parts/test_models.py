@@ -88,7 +88,6 @@ def test_one_batch_can_be_overfit(rung):
     y = (x + 1) % 8
     model = build_model(rung, V, seed=0)
     settings = getattr(rung.settings, "training", rung.settings)
-    # Fused: the same losses in two thirds of the time.
     optimizer = torch.optim.AdamW(model.parameters(), lr=3 * settings.learning_rate, fused=True)
     for _ in range(500):
         _, loss = model(x, y)
