@@ -17,7 +17,7 @@ lab: $(READY) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ROOT) $(ARGS)
 
 lint: $(READY) ## ruff, stale pages, rules of prose: all findings at once, in seconds
-	@$(BIN)/python -m pytest --quiet --no-header --tb=short --numprocesses=2 -m "lint and not slow"
+	@$(BIN)/python -m pytest --quiet --no-header --tb=short -m "lint and not slow" tests/house tests/course
 
 quick: $(READY) ## the tests that are fast: no notebooks, no kits, no processes killed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal -m "not slow"
