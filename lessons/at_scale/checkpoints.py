@@ -84,4 +84,9 @@ def read_checkpoint(path: Path) -> dict:
 
 def described(checkpoint: dict, path: Path) -> RunDescription:
     """The run that a checkpoint belongs to; raises BadInput, naming `path`, if it does not say."""
-    return RunDescription.from_json(checkpoint["about"], path)
+    try:
+        return RunDescription.from_json(checkpoint["about"])
+    except BadInput as problem:
+        raise BadInput(
+            f"{path} does not describe a run of this script ({problem}): it cannot be used."
+        ) from None

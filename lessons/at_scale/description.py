@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path
 from typing import TypeVar, get_type_hints
 
 from lessons.errors import BadInput
@@ -50,8 +49,8 @@ class RunDescription:
         }
 
     @classmethod
-    def from_json(cls, values: object, source: Path) -> RunDescription:
-        """What `to_json` was called on; raises BadInput, naming `source`, for anything else."""
+    def from_json(cls, values: object) -> RunDescription:
+        """What `to_json` was called on; raises BadInput, with what is wrong, for anything else."""
         try:
             if not isinstance(values, dict):
                 raise TypeError("it holds no JSON object")
@@ -70,9 +69,7 @@ class RunDescription:
             problem = f"{error} is missing"
         except (TypeError, ValueError) as error:  # BadInput too
             problem = str(error).rstrip(".")
-        raise BadInput(
-            f"{source} does not describe a run of this script ({problem}): it cannot be used."
-        )
+        raise BadInput(problem)
 
     def difference(self, other: RunDescription) -> str | None:
         """The first thing that makes this another run, or None; settings may differ."""

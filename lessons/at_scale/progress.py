@@ -18,9 +18,8 @@ CHECK_INTERVAL = 10
 class Progress:
     """The bar of a run; stops it when a loss is no longer a number.
 
-    It keeps the losses of the last steps, which have not been checked yet.
-
-    `saved` is whether there is a folder with checkpoints; `bar` replaces the progress bar.
+    It keeps the losses of the last steps, which have not been checked yet. `saved` is whether there
+    is a folder with checkpoints; `bar` replaces the progress bar.
     """
 
     def __init__(self, state: TrainingState, saved: bool, bar: tqdm | None = None):

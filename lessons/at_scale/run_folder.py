@@ -59,14 +59,14 @@ def read_run(folder: Path) -> RunDescription | None:
     """
     path = folder / "losses.json"
     try:
-        return RunDescription.from_json(read_json(path), path)
+        return RunDescription.from_json(read_json(path))
     except BadInput as problem:  # a checkpoint knows it too
         checkpoint = find_checkpoint(folder)
         if checkpoint is not None:
             return described(read_checkpoint(checkpoint), checkpoint)
         if path.exists():
             raise BadInput(
-                f"{path} does not describe a run of this script: name another --out ({problem})"
+                f"{path} does not describe a run of this script ({problem}): name another --out."
             ) from None
         return None
 
