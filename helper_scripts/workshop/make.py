@@ -160,7 +160,8 @@ def a_python(version: str) -> str:
 @exits_cleanly
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("workshop"), metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=Path("workshop"), metavar="FOLDER",
+                        help="the folder to make, beside its zips (default: workshop)")  # fmt: skip
     parser.add_argument("--wheels", action="store_true", help="add the packages: needs a network")
     parser.add_argument("--platform", nargs="+",
                         choices=[wheels.THIS, *wheels.PLATFORMS],
