@@ -1,21 +1,33 @@
-"""Draw loss_curves.png and ladder.png from a folder of loss CSVs, and from nothing else."""
+"""Draw loss_curves.png and ladder.png from a folder of loss CSVs, and from nothing else.
+
+A figure names what it was drawn from (`drawn_from`), so that a test sees when it is stale.
+"""
 
 import argparse
 from pathlib import Path
 
+from lessons.corpus import sha256
 from lessons.errors import exits_cleanly
 from lessons.plots import plot_ladder, plot_loss_curves, title_of
 from lessons.records import LOSSES_DIR, read_losses
 from lessons.results import summary
 
 import matplotlib
+import pandas as pd
 
 IMAGES_DIR = Path(__file__).resolve().parents[2] / "images"
+HASH = "Data SHA-256"  # its name in the PNG
+
+
+def drawn_from(losses: pd.DataFrame) -> str:
+    """The SHA-256 of the numbers in a figure: the losses and the published ones beside them."""
+    published = summary(losses).published
+    return sha256("".join(table.to_csv(lineterminator="\n") for table in (losses, published)))
 
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--losses", type=Path, default=LOSSES_DIR, help="folder of loss CSVs")
     parser.add_argument("--out", type=Path, default=IMAGES_DIR, help="folder for the figures")
     args = parser.parse_args()
@@ -30,7 +42,8 @@ def main() -> None:
     }
     args.out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(args.out / name, dpi=120, bbox_inches="tight")
+        data = {HASH: drawn_from(losses)}
+        figure.savefig(args.out / name, dpi=120, bbox_inches="tight", metadata=data)
         print(args.out / name)
 
 

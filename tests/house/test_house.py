@@ -8,11 +8,13 @@ import tomllib
 from pathlib import Path
 
 import readme as readme_table
+from figures import HASH, IMAGES_DIR, drawn_from
 from lessons.course.catalogue import lesson_paths
 from lessons.course.markers import README, replace_between
 from lessons.ladder import LADDER
-from lessons.records import LOSSES_DIR
+from lessons.records import LOSSES_DIR, read_losses
 
+import PIL.Image
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -178,6 +180,13 @@ def test_every_make_target_of_the_readme_exists():
 def test_the_readmes_tables_are_drawn_from_what_is_on_record():
     readme = README.read_text(encoding="utf-8")
     assert readme_table.refreshed(readme) == readme
+
+
+@pytest.mark.parametrize("image", sorted(IMAGES_DIR.glob("*.png")), ids=lambda path: path.name)
+def test_a_committed_figure_was_drawn_from_the_losses_on_record(image):
+    with PIL.Image.open(image) as picture:
+        drawn = picture.text[HASH]
+    assert drawn == drawn_from(read_losses()), f"{image.name} is stale: run `make figures`"
 
 
 def test_a_stale_readme_table_is_noticed(tmp_path):

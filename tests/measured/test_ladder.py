@@ -14,8 +14,9 @@ from lessons.device import pick_device
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
 from lessons.files import read_csv
-from lessons.ladder import RUNGS, SCALED_UP, Rung, find_rungs, run_rung
-from lessons.records import LOSSES_DIR, Record, read_losses, rung_record
+from lessons.gpt import parameter_count
+from lessons.ladder import RUNGS, SCALED_UP, Rung, build_model, find_rungs, run_rung
+from lessons.records import EXPERIMENTS_DIR, LOSSES_DIR, Record, read_losses, rung_record
 from lessons.results import final_losses, summary
 from made_up import losses_of
 
@@ -337,4 +338,20 @@ def test_every_record_says_how_it_was_measured(rung):
     assert about["hyperparameters"] == asdict(rung.settings)
     assert about["seeds"] == sorted(losses.seed.unique())
     assert {"torch", "device", "threads_per_seed", "totals", "parameters"} <= set(about)
-    assert (final_losses(losses).step == rung.settings.max_iters).all()
+    every = asdict(rung.settings)
+    every = every.get("training", every)
+    steps = [*range(0, every["max_iters"], every["eval_interval"]), every["max_iters"]]
+    assert losses.step.tolist() == steps * len(about["seeds"])
+    assert about["parameters"] == parameter_count(build_model(rung, 65, seed=0))
+
+
+@pytest.mark.parametrize("folder", [LOSSES_DIR, EXPERIMENTS_DIR], ids=lambda path: path.name)
+def test_every_csv_on_record_has_its_json_and_every_json_its_csv(folder):
+    files = sorted(path.name for path in folder.iterdir())
+    stems = {path.stem for path in folder.iterdir()}
+    assert files == sorted(f"{stem}.{kind}" for stem in stems for kind in ("csv", "json"))
+    for path in folder.glob("*.json"):
+        about = json.loads(path.read_text())
+        seeds = pd.read_csv(path.with_suffix(".csv")).seed.unique().tolist()
+        assert about["text_sha256"] == TINY_SHAKESPEARE_SHA256
+        assert about["seeds"] == sorted(seeds)

@@ -203,3 +203,10 @@ def test_a_figure_in_a_notebook_keeps_the_colour_of_every_rung(monkeypatch):
     for style in styles_of(rung.stem for rung in RUNGS).values():
         wanted = np.round(255 * np.array(to_rgb(style["color"])))
         assert np.abs(pixels - wanted).max(axis=-1).min() <= 3  # of 255
+
+
+def test_a_figure_of_other_losses_is_another_one():
+    losses = read_losses()
+    other = losses.assign(val_loss=losses.val_loss.where(losses.index > 0, 9))
+    assert plot_loss.drawn_from(other) != plot_loss.drawn_from(losses)
+    assert plot_loss.drawn_from(losses.copy()) == plot_loss.drawn_from(losses)
