@@ -9,6 +9,7 @@ from lessons.course.markers import README, markdown, refresh, replace_between, w
 from lessons.errors import exits_cleanly
 from lessons.files import read_csv, read_json
 from lessons.ladder import LADDER, SCALED_UP
+from lessons.presets import PRESETS
 from lessons.records import EXPERIMENTS_DIR, LOSSES_DIR, read_losses
 from lessons.results import summary
 
@@ -18,6 +19,13 @@ PUBLISHED_SOURCE = (
     "validation losses reported elsewhere for the same rungs, as they were handed to this "
     "project; their original source is not on record"
 )
+# What each preset of the README's table is for; GPT-2's four stand in one row.
+PURPOSES = {
+    "small": "any laptop: rung 8 above",
+    "cpu": "a laptop, with more room",
+    "gpu": "one GPU",
+    "gpt2-124m": "several large GPUs",
+}
 
 
 def how_measured(about: dict, n_seeds: int) -> str:
@@ -74,6 +82,25 @@ def lessons_table() -> str:
     return markdown(pd.DataFrame(rows), words=list(rows[0]))
 
 
+def presets_table() -> str:
+    """The shape of each preset, how it is trained, and what it is for."""
+    rows = []
+    for name, purpose in PURPOSES.items():
+        shape, training = PRESETS[name].shape, PRESETS[name].training
+        family = [other for other in PRESETS if other.split("-")[0] == name.split("-")[0]]
+        sizes = [f"`{other.removeprefix('gpt2')}`" for other in family[1:]]
+        rows.append({
+            "preset": ", ".join([f"`{name}`", *sizes]),
+            "layers, heads, width": "GPT-2's" if len(family) > 1 else
+                f"{shape.n_layer}, {shape.n_head}, {shape.n_embd}",
+            "context": f"{shape.block_size:,}",
+            "batch": f"{training.batch_size:,}",
+            "steps": f"{training.max_iters:,}",
+            "for": purpose,
+        })  # fmt: skip
+    return markdown(pd.DataFrame(rows), words=["preset", "layers, heads, width", "for"])
+
+
 def busy_table(folder: Path = EXPERIMENTS_DIR) -> str:
     """Steps per second beside other programs, from busy.csv alone."""
     path, names = folder / "busy.csv", {"default": "PyTorch's default", "short spin": "ours"}
@@ -92,6 +119,7 @@ def refreshed(page: str) -> str:
     """The page with its parts written anew."""
     page = replace_between(page, "lessons", lessons_table())
     page = replace_between(page, "ladder table", ladder_table())
+    page = replace_between(page, "presets", presets_table())
     page = replace_between(page, "busy", busy_table())
     return replace_between(page, "gpu", gpu_report())
 

@@ -12,6 +12,7 @@ from figures import HASH, IMAGES_DIR, drawn_from
 from lessons.course.catalogue import lesson_paths
 from lessons.course.markers import README, replace_between
 from lessons.ladder import LADDER
+from lessons.presets import PRESETS
 from lessons.records import LOSSES_DIR, read_losses
 
 import PIL.Image
@@ -180,6 +181,15 @@ def test_every_make_target_of_the_readme_exists():
 def test_the_readmes_tables_are_drawn_from_what_is_on_record():
     readme = README.read_text(encoding="utf-8")
     assert readme_table.refreshed(readme) == readme
+
+
+def test_every_preset_stands_in_the_readmes_table_and_gpt2s_stand_in_one_row():
+    table = readme_table.presets_table()
+    named = re.findall(r"`(\S+)`", table)
+    assert [f"gpt2{name}" if name.startswith("-") else name for name in named] == list(PRESETS)
+    # What the row says of the first of the family holds for all.
+    family = [preset for name, preset in PRESETS.items() if name.startswith("gpt2")]
+    assert len({(preset.shape.block_size, preset.training) for preset in family}) == 1
 
 
 @pytest.mark.parametrize("image", sorted(IMAGES_DIR.glob("*.png")), ids=lambda path: path.name)
