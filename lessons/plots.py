@@ -77,7 +77,8 @@ def plot_loss_curves(losses: pd.DataFrame, title: str, ax: Axes | None = None) -
     ax = ax or plt.subplots(figsize=(8, 5), layout="constrained")[1]
     by_step = losses.groupby(["rung", "step"]).val_loss
     # skipna=False ends a line where one seed diverges: the mean of the rest would look too good.
-    curves = pd.DataFrame({"loss": by_step.mean(skipna=False), "sd": by_step.std().fillna(0.0)})
+    means = by_step.agg(lambda losses: losses.mean(skipna=False))
+    curves = pd.DataFrame({"loss": means, "sd": by_step.std().fillna(0.0)})
     last_losses = curves.loss.groupby("rung").tail(1).droplevel("step")
     curves = curves[np.isfinite(curves.loss)].reset_index()
     ends = curves.groupby("rung")[["step", "loss"]].last().reindex(last_losses.index)

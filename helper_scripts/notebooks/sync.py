@@ -20,7 +20,8 @@ def main() -> None:
         notebook = nbformat.read(path, as_version=4)
         differences = sync(notebook, taught(number, ROOT / "lessons"))
         for difference in differences:
-            print(f"{path.name}: {difference}")
+            way_out = ": run `make notebooks`" if args.check and "differs" in difference else ""
+            print(f"{path.name}: {difference}{way_out}")
             failed |= args.check or difference.startswith("no cell")
         if args.write and differences:
             write_whole(path, (nbformat.writes(notebook) + "\n").encode())

@@ -107,7 +107,9 @@ def busy_table(folder: Path = EXPERIMENTS_DIR) -> str:
     rows = read_csv(path, ["way", "busy_loops", "steps_per_second"]).replace({"way": names})
     speed = rows.pivot_table("steps_per_second", "way", "busy_loops", aggfunc="median")
     speed.columns = ["quiet", "beside one busy program", "beside two"]
-    table = speed.loc[[*names.values(), "one thread"]].map("{:.1f}".format).reset_index()
+    table = speed.loc[[*names.values(), "one thread"]].reset_index()
+    for column in speed:
+        table[column] = table[column].map("{:.1f}".format)
     about = read_json(path.with_suffix(".json"))
     return (
         f"{markdown(table, words=['way'])}\n\nSteps per second of preset `{about['preset']}`, the "

@@ -26,7 +26,9 @@ def pick_dtype(device: torch.device, n_embd: int, name: str = "auto") -> torch.d
         native = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if native else torch.float16
     # On CPUs with bfloat16 units narrow models lose more to the casts than they gain.
-    native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    # An older torch cannot be asked, and gets float32.
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    native = device.type == "cpu" and ask()
     return torch.bfloat16 if native and n_embd >= 128 else torch.float32
 
 

@@ -49,8 +49,18 @@ def test_an_exercise_is_a_stub_a_check_and_a_folded_hint(lesson):
         node = answer_in(stub.source)
         assert node.name == exercise.name
         assert "Example" in ast.get_docstring(node)
+        assert left_to_the_reader(node), f"a stub is a docstring and a raise: {node.name}"
         assert f"checks.{node.name}(" in check.source.splitlines()[-1]
         assert hint.source.startswith("<details><summary>Hint</summary>")
+
+
+def left_to_the_reader(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether it is a docstring and a bare raise, or a class whose methods are, beside __init__."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    if isinstance(node, ast.ClassDef):
+        methods = [method for method in body if method.name != "__init__"]
+        return bool(methods) and all(map(left_to_the_reader, methods))
+    return [ast.unparse(line) for line in body] == ["raise NotImplementedError"]
 
 
 def test_an_untouched_lesson_says_of_each_exercise_that_it_waits(lesson):

@@ -1,5 +1,6 @@
 """Every notebook has the skeleton of the house, and its code is the code in lessons/."""
 
+import ast
 import copy
 import os
 import re
@@ -85,11 +86,67 @@ def test_every_checked_cell_has_something_to_compare(notebook):
 
 
 @on_every
+def test_its_kernel_is_the_one_that_every_machine_has(path, notebook):
+    kernel = notebook.metadata.get("kernelspec", {}).get("name")
+    assert kernel == "python3", f"{path.name} asks for {kernel}: run `make notebooks`"
+
+
+@on_every
+def test_every_code_cell_is_plain_python(notebook):
+    # A failing !command, %pip or unknown %magic passes in nbval, and skips the rest of its cell.
+    for cell in code_cells(notebook):
+        try:
+            ast.parse(cell.source)
+        except SyntaxError as error:
+            pytest.fail(f"{error.text or cell.source!r}: use subprocess.run(..., check=True)")
+
+
+@on_every
+def test_what_is_opened_is_closed(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert unclosed(cell.source) == [], cell.source
+
+
+def unclosed(markdown: str) -> list[str]:
+    """What a text opens and does not close: fences, formulas, folded parts."""
+    fences = len(re.findall(r"^ *```", markdown, re.MULTILINE))
+    bare = re.sub(r"```.*?```|`[^`\n]*`", "", markdown, flags=re.DOTALL)
+    odd = {"```": fences % 2, "`": bare.count("`") % 2, "$$": bare.count("$$") % 2}
+    bare = bare.replace("$$", "").replace(r"\$", "")
+    odd["$"] = any(paragraph.count("$") % 2 for paragraph in bare.split("\n\n"))
+    odd["**"] = any(paragraph.count("**") % 2 for paragraph in bare.split("\n\n"))
+    for tag in ("details", "summary", "b", "code", "div"):
+        odd[f"<{tag}>"] = len(re.findall(rf"<{tag}\b", bare)) != bare.count(f"</{tag}>")
+    # An unclosed one may also hide behind another that is closed twice.
+    tags = re.findall(r"<(/?)(details|summary)\b", bare)
+    opened = []
+    for closes, tag in tags:
+        if not closes:
+            opened.append(tag)
+        elif not opened or opened.pop() != tag:
+            odd["order of tags"] = True
+    return [name for name, is_odd in odd.items() if is_odd]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "left_open"),
+    [("<details><summary>A</summary>\n\nB", "<details>"), ("$$x = 1", "$$"), ("a $x b", "$"),
+     ("```\ncode", "```"), ("a `b", "`"), ("a **b", "**"),
+     ("</details>\n<details>", "order of tags")],
+)  # fmt: skip
+def test_what_stays_open_is_noticed(markdown, left_open):
+    assert left_open in unclosed(markdown)
+    assert unclosed("`$` and `<details>`, $x$ and $$y$$, <details>**z**</details>") == []
+
+
+@on_every
 def test_every_image_has_alt_text(notebook):
     for cell in notebook.cells:
         for out in cell.get("outputs", []):
             if "image/png" in out.get("data", {}):
-                assert len(out.metadata["image/png"]["alt"]) > 20
+                alt = out.metadata.get("image/png", {}).get("alt", "")
+                assert len(alt) > 20, f"show(figure, alt=...) in {cell.source}"
         if cell.cell_type == "markdown":
             assert "![](" not in cell.source and "<img" not in cell.source
 
@@ -122,7 +179,8 @@ def test_an_idea_takes_at_most_120_words(notebook):
 
 
 def test_the_minutes_stand_in_the_metadata_and_in_the_text(path, notebook):
-    minutes = notebook.metadata["gpt_ladder"]["minutes"]
+    minutes = notebook.metadata.get("gpt_ladder", {}).get("minutes", {})
+    assert minutes.keys() == {"lesson", "exercises"}, f"{path.name}'s metadata: {minutes}"
     line = "**Minutes:** {lesson} to read and run, {exercises} for the exercises.".format(**minutes)
     assert line in notebook.cells[0].source
     assert 20 <= minutes["lesson"] <= 45
@@ -163,7 +221,7 @@ def test_the_rungs_that_it_printed_are_those_on_record(path, notebook):
     table = summary(read_losses()).round(3)
     rows = re.findall(r"^(\d\d+_\w+) +(\d+) +(\S+) +(\S+)", texts_of(notebook), re.MULTILINE)
     for stem, *numbers in rows:
-        assert stem in table.index
+        assert stem in table.index, f"data/losses/{stem}.csv is not on record"
         wanted = table.loc[stem, ["seeds", "val_loss", "sd"]].tolist()
         assert [float(n) for n in numbers] == pytest.approx(wanted, nan_ok=True)
     # The lesson that ends the ladder shows all of it.
@@ -240,8 +298,11 @@ def colab(tmp_path):
     }
     content.mkdir()
 
+    # Without the developer's PYTHONPATH and the like, which lead to this checkout.
+    outside = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+
     def run(cell: str) -> subprocess.CompletedProcess:
-        return subprocess.run([python, "-c", cell], cwd=content, env=os.environ | settings,
+        return subprocess.run([python, "-c", cell], cwd=content, env=outside | settings,
                               capture_output=True, text=True)  # fmt: skip
 
     run.content, run.config = content, config

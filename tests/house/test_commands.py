@@ -48,7 +48,8 @@ def test_every_path_in_the_makefile_exists():
 
 def script_behind(target: str):
     """The script that a target of the Makefile runs with your ARGS."""
-    name = re.search(r"(helper_scripts/\S+\.py) \$\(ARGS\)", RECIPES[target])
+    name = re.search(r"(helper_scripts/\S+\.py) \$\(ARGS\)", RECIPES.get(target, ""))
+    assert name, f"`make {target}` takes no ARGS, or there is no such target"
     return ROOT / name[1]
 
 
