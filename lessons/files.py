@@ -117,8 +117,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
 
     columns = list(columns)
     try:
-        # To the last digit: older versions of pandas read a little less by default.
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): measure it first.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
