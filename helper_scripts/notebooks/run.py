@@ -2,7 +2,7 @@
 
 A cell tagged `timing` prints times, which differ from run to run: if nothing else differs, the
 notebook stays as it was. The sample that opens a lesson is what the lesson before it printed in
-its cell tagged `sample`.
+its cell tagged `quoted`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def tagged(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookN
 
 def sample_of(path: Path) -> str:
     """What the model of this notebook wrote."""
-    (cell,) = tagged(nbformat.read(path, as_version=4), "sample")
+    (cell,) = tagged(nbformat.read(path, as_version=4), "quoted")
     return "".join(output.text for output in cell.outputs).strip()
 
 

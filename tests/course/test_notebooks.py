@@ -408,7 +408,7 @@ def test_times_that_differ_leave_the_notebook_as_it_was(tmp_path):
 
 @pytest.mark.slow
 def test_a_lesson_quotes_the_last_ones_sample(tmp_path):
-    before = notebook_of(tmp_path, "01.ipynb", ("print('\\nto be\\\\n')", "sample"))
+    before = notebook_of(tmp_path, "01.ipynb", ("print('\\nto be\\\\n')", "quoted"))
     cell = nbformat.v4.new_markdown_cell("## Where we are\n\n```\nold\n```\n\nAfter.")
     path = tmp_path / "02.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
