@@ -21,7 +21,7 @@ from lessons.course.address import address
 from lessons.course.catalogue import lesson_paths, read_lesson, solutions_of
 from lessons.course.taught import definitions, sync, taught
 from lessons.errors import BadInput
-from lessons.ladder import LADDER, RUNGS
+from lessons.ladder import LADDER
 from lessons.records import read_losses
 from lessons.results import summary
 
@@ -202,19 +202,6 @@ def texts_of(notebook) -> str:
     return "\n".join(
         [c.source for c in cells] + [o.get("text", "") for c in cells for o in c.outputs]
     )
-
-
-def test_every_figure_in_the_prose_was_printed_by_a_cell_or_is_on_record(path, notebook):
-    table = summary(read_losses())
-    known = {f"{loss:.3f}" for loss in table.val_loss} | {f"{rung.published:g}" for rung in RUNGS}
-    # Of an earlier lesson too: the text may look back.
-    earlier = PATHS[: PATHS.index(path) + 1]
-    known |= set(re.findall(r"\d+\.\d+", "\n".join(texts_of(nbformat.read(p, 4)) for p in earlier)))
-    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    # An exercise names settings to try.
-    prose = "\n".join(cell.source for cell in cells if "minutes).**" not in cell.source)
-    prose = re.sub(r"```.*?```|`[^`]*`|\$.*?\$", "", prose, flags=re.DOTALL)
-    assert set(re.findall(r"\d+\.\d+", prose)) <= known
 
 
 def test_the_rungs_that_it_printed_are_those_on_record(path, notebook):
