@@ -7,6 +7,7 @@ A row has a name, what was found and a verdict: "ok", "note: ..." or "FIX: ..." 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -18,17 +19,23 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from lessons.machine import machine_rows
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable.replace(f"{ROOT}{os.sep}", "")  # as you type it in the course's folder
 OLDEST, NEWEST_TESTED = (3, 11), (3, 13)
 WIDTHS = 14, 34, 48  # of the columns: 100 with the space between them
-GIB = 2**30
 TIME_LIMIT = 120  # seconds: the first import of torch after its installation is slow
 LOOK_FOR_GPU = """
 import torch
 cpu = "CPU only: every lesson runs on it"
 other = "MPS: used where you say --device mps" if torch.backends.mps.is_available() else cpu
 print("CUDA: " + torch.cuda.get_device_name() if torch.cuda.is_available() else other)
+"""
+TRY_OUT = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+from lessons.at_scale.trial import report
+print(report())
 """
 LOOK_FOR_KERNEL = """
 import jupyter_client, subprocess, sys
@@ -132,29 +139,6 @@ def text_row() -> tuple[str, str, str]:
     return "text", "another text", "note: losses will not match the table"
 
 
-def machine_rows() -> Iterator[tuple[str, str, str]]:
-    """Cores, memory and disk, as far as this process may use them."""
-    mine = getattr(os, "sched_getaffinity", None)  # only Linux has it
-    cores = len(mine(0)) if mine else os.cpu_count() or 1
-    # The README's minutes were measured with two cores.
-    yield "cores", str(cores), "ok" if cores > 1 else "note: slower than README.md says"
-    try:
-        import psutil
-
-        memory = psutil.virtual_memory().total
-    except ImportError:
-        known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {})  # Windows has none
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 0
-    # A kernel with torch, JupyterLab and a browser share it; when it is full, all of them crawl.
-    note = "note: close other programs" if 0 < memory < 4 * GIB else "ok"
-    yield "memory", f"{memory / GIB:.1f} GiB" if memory else "unknown", note
-    free = shutil.disk_usage(ROOT).free
-    # A full disk cuts checkpoints short; on Linux pip's torch brings gigabytes of CUDA along.
-    full = free < (1 if installed("torch") else 10 if sys.platform == "linux" else 2) * GIB
-    fix = f"FIX: free some space, as with {PYTHON} -m pip cache purge"
-    yield "disk", f"{free / GIB:.1f} GiB free", fix if full else "ok"
-
-
 def gpu_row() -> tuple[str, str, str]:
     """What torch can compute on."""
     if not installed("torch"):
@@ -165,6 +149,14 @@ def gpu_row() -> tuple[str, str, str]:
     idle = found.startswith("CPU") and shutil.which("nvidia-smi")
     note = "note: a GPU may be here: update its driver, or install a torch with CUDA (pytorch.org)"
     return "CUDA or MPS", found, note if idle else "ok"
+
+
+def trial_rows() -> Iterator[tuple[str, str, str]]:
+    """What takes torch and the lessons to find out: which presets fit, whether MPS is right."""
+    if installed("torch"):
+        works, said = ask(TRY_OUT)
+        failed = [("a trial", said, f"FIX: {how_to_install()}")]
+        yield from map(tuple, json.loads(said)) if works else failed
 
 
 def kernel_row() -> tuple[str, str, str]:
@@ -184,7 +176,8 @@ def main() -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # not every console can print every path
     rows = [python_row(sys.version_info[:2])]
     if sys.version_info >= OLDEST:  # the rest would describe a Python that has to be replaced
-        rows += [*package_rows(), text_row(), *machine_rows(), gpu_row(), kernel_row()]
+        rows += [*package_rows(), text_row(), *machine_rows(ROOT, PYTHON, bool(installed("torch")))]
+        rows += [gpu_row(), *trial_rows(), kernel_row()]
     for row in rows:
         cells = (textwrap.wrap(row[i], WIDTHS[i], break_on_hyphens=False) for i in range(3))
         for line in zip_longest(*cells, fillvalue=""):

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
-from lessons import corpus, doctor
+from lessons import corpus, doctor, machine
 from lessons.corpus import sha256
 
 import pytest
@@ -39,7 +39,13 @@ def healthy(monkeypatch):
     for name in ("python_row", "text_row", "gpu_row", "kernel_row"):
         monkeypatch.setattr(doctor, name, lambda *_: ("a thing", "here", "ok"))
     monkeypatch.setattr(doctor, "package_rows", lambda: [("a package", "1.0", "ok")])
-    monkeypatch.setattr(doctor, "machine_rows", lambda: [("cores", "2", "ok")])
+    monkeypatch.setattr(doctor, "machine_rows", lambda *_: [("cores", "2", "ok")])
+    monkeypatch.setattr(doctor, "trial_rows", lambda: [])
+
+
+def machine_rows(torch="2.13.0"):
+    """What the doctor says of this machine."""
+    return machine.machine_rows(ROOT, "python", bool(torch))
 
 
 @pytest.fixture
@@ -95,15 +101,19 @@ def test_a_python_that_is_too_old_is_the_only_thing_reported(monkeypatch, capsys
     assert "torch" not in words and "1 to fix" in words
 
 
-def test_python_3_8_could_read_the_module():
-    source = (ROOT / "lessons" / "doctor.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["doctor", "machine"])
+def test_python_3_8_could_read_the_module(name):
+    source = (ROOT / "lessons" / f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 8))
     modules = [n.module for n in tree.body if isinstance(n, ast.ImportFrom)]
     modules += [a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names]
     # Without it "list[int]" in a signature is an error there.
     assert "from __future__ import annotations" in source
     newer = {"tomllib", "zoneinfo", "graphlib"}
-    assert {name.split(".")[0] for name in modules} <= sys.stdlib_module_names - newer
+    ours = {"lessons.machine"}
+    assert {name.split(".")[0] for name in modules if name not in ours} <= (
+        sys.stdlib_module_names - newer
+    )
 
 
 def old_pythons():
@@ -229,30 +239,29 @@ def test_without_requests_there_is_still_a_text_and_one_line_says_why(
 )
 def test_a_full_disk_is_to_be_cleared_first(monkeypatch, gib, torch, verdict):
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(doctor, "installed", lambda name: torch)
     free = SimpleNamespace(free=gib * 2**30)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
-    *_, disk = doctor.machine_rows()
+    *_, disk = machine_rows(torch)
     assert disk[1] == f"{gib:.1f} GiB free" and disk[2].startswith(verdict)
 
 
 @pytest.mark.parametrize("n, verdict", [(1, "note: slower than README.md says"), (2, "ok")])
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch, n, verdict):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(n)), raising=False)
-    assert next(doctor.machine_rows()) == ("cores", str(n), verdict)
+    assert next(machine_rows()) == ("cores", str(n), verdict)
 
 
 def test_memory_is_the_same_with_and_without_psutil_and_too_little_of_it_gets_a_note(monkeypatch):
     import psutil
 
-    _, with_psutil, _ = doctor.machine_rows()
+    _, with_psutil, _ = machine_rows()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=3 * 2**30))
-    assert list(doctor.machine_rows())[1] == ("memory", "3.0 GiB", "note: close other programs")
+    assert list(machine_rows())[1] == ("memory", "3.0 GiB", "note: close other programs")
     monkeypatch.setitem(sys.modules, "psutil", None)
     if hasattr(os, "sysconf"):
-        assert list(doctor.machine_rows())[1] == with_psutil
+        assert list(machine_rows())[1] == with_psutil
     monkeypatch.setattr(os, "sysconf_names", {}, raising=False)
-    assert list(doctor.machine_rows())[1] == ("memory", "unknown", "ok")
+    assert list(machine_rows())[1] == ("memory", "unknown", "ok")
 
 
 FAKE_TORCH = """
@@ -373,10 +382,10 @@ def ill(tmp_path, monkeypatch):
 
 
 def test_every_fix_says_what_to_type(ill):
-    rows = [*doctor.package_rows(), doctor.text_row(), *doctor.machine_rows()]
-    rows += [doctor.gpu_row(), doctor.kernel_row()]
+    rows = [*doctor.package_rows(), doctor.text_row(), *machine_rows()]
+    rows += [doctor.gpu_row(), *doctor.trial_rows(), doctor.kernel_row()]
     fixes = [verdict for _, _, verdict in rows if verdict.startswith("FIX: ")]
-    assert len(fixes) == len(NEEDED) + 4
+    assert len(fixes) == len(NEEDED) + 5
     assert all(re.search(COMMAND, fix) for fix in fixes)
 
 
@@ -386,4 +395,4 @@ def test_the_table_is_aligned_and_at_most_100_wide(ill, capsys):
     assert max(map(len, table)) <= 100 and len(table) > len(NEEDED) + 10
     verdicts = [line[52:] for line in table if line[:14].strip()]
     assert all(re.match("ok$|note: |FIX: ", verdict) for verdict in verdicts)
-    assert summary.startswith(f"{len(NEEDED) + 4} to fix: ")
+    assert summary.startswith(f"{len(NEEDED) + 5} to fix: ")

@@ -30,7 +30,7 @@ SCRIPTS = sorted((ROOT / "helper_scripts").rglob("*.py"))
 COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nbval", "einops"}
 # Functions inside functions, and those whose name and signature say it all.
 INNER = {
-    *("forward", "wrapped", "record", "estimate", "save", "note", "needed", "look", "work"),
+    *("forward", "wrapped", "record", "estimate", "save", "note", "needed", "look", "work", "fits"),
     *("table", "losses", "outcome", "mean_square"),
 }
 LESSON_PATHS = lesson_paths(ROOT / "notebooks")
