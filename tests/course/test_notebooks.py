@@ -103,13 +103,13 @@ def test_one_title_and_headings_in_order(notebook):
         assert f"\n## {heading}\n" in markdown
 
 
-def test_every_prediction_is_followed_by_code_and_a_folded_answer(notebook):
+def test_every_prediction_and_guess_is_followed_by_code_and_a_folded_answer(notebook):
     cells = notebook.cells
-    predictions = [n for n, cell in enumerate(cells) if "**Predict.**" in cell.source]
-    assert len(predictions) >= 6
-    for n in predictions:
+    asked = [n for n, cell in enumerate(cells) if re.search(r"\*\*(Predict|Guess)\.", cell.source)]
+    assert len(asked) >= 6
+    for n in asked:
         last_paragraph = cells[n].source.split("\n\n")[-1]
-        assert last_paragraph.startswith("**Predict.**"), cells[n].source
+        assert last_paragraph.startswith(("**Predict.**", "**Guess.**")), cells[n].source
         assert cells[n + 1].cell_type == "code"
         assert any("<details>" in later.source for later in cells[n + 2 : n + 5]), cells[n].source
 
