@@ -50,7 +50,7 @@ class FusedSelfAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = rearrange(self.qkv(x), "b t (three nh hs) -> three b nh t hs",
                             three=3, nh=self.n_head)  # fmt: skip  # each (B, nh, T, hs)
-        # On attention weights: a position must not come to rely on a single other one.
+        # On the shares: a position must not come to rely on a single other one.
         dropout = self.dropout if self.training else 0.0
         out = causal_attention(q, k, v, dropout)  # (B, nh, T, hs)
         out = self.proj(rearrange(out, "b nh t hs -> b t (nh hs)"))  # (B, T, C)
@@ -123,7 +123,7 @@ def flops_per_token(model: GPT) -> int:
     A weight is multiplied and added once forward and twice backward, which makes 2 x 3 = 6; the
     few biases and gains are counted like matrices. The position table is only looked up, and so
     is the token table, unless it is the lm_head as well. Attention has two more products, queries
-    with keys and weights with values, each of C T for a token: 6 x 2 C T for each layer, including
+    with keys and shares with values, each of C T for a token: 6 x 2 C T for each layer, including
     the masked half.
     """
     config = model.config

@@ -160,15 +160,52 @@ def test_one_title_and_headings_in_order(notebook):
         assert f"\n## {heading}\n" in markdown
 
 
-def test_every_prediction_is_followed_by_code_and_a_folded_answer(notebook):
+def test_every_prediction_and_guess_is_followed_by_code_and_a_folded_answer(notebook):
     cells = notebook.cells
-    predictions = [n for n, cell in enumerate(cells) if "**Predict.**" in cell.source]
-    assert len(predictions) >= 6
-    for n in predictions:
+    asked = [n for n, cell in enumerate(cells) if re.search(r"\*\*(Predict|Guess)\.", cell.source)]
+    assert len(asked) >= 6
+    for n in asked:
         last_paragraph = cells[n].source.split("\n\n")[-1]
-        assert last_paragraph.startswith("**Predict.**"), cells[n].source
+        assert last_paragraph.startswith(("**Predict.**", "**Guess.**")), cells[n].source
         assert cells[n + 1].cell_type == "code"
         assert any("<details>" in later.source for later in cells[n + 2 : n + 5]), cells[n].source
+
+
+@pytest.mark.parametrize("path", PATHS[4:], ids=lambda path: path.stem)
+def test_a_long_cell_comes_after_a_short_version_in_its_section(path, notebook):
+    cells, shown = notebook.cells, 0
+    first = cells.index(code_cells(notebook)[1])  # the imports, which are as long as they are
+    for cell in cells[first + 1 :]:
+        if cell.cell_type == "code":
+            assert shown or len(cell.source.splitlines()) <= 25, cell.source
+            shown += 1
+        elif cell.source.startswith("## "):
+            shown = 0
+
+
+# Names that say it all, and those of pandas and Python that PyTorch has as well.
+PLAIN = {"abs", "log", "max", "min", "sqrt", "median", "diff", "empty", "linalg", "utils", "inf"}
+
+
+def operations(notebook) -> list[str]:
+    """What the code of a notebook takes from PyTorch, in order: functions, layers, methods."""
+    homes = (torch, torch.nn, torch.nn.functional, torch.nn.utils, torch.Tensor, torch.nn.Module,
+             torch.optim.Optimizer, torch.linalg, torch.nn.init)  # fmt: skip
+    known = set().union(*map(dir, homes)) - PLAIN
+    trees = [ast.parse(cell.source) for cell in code_cells(notebook)[1:]]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    others = {"math", "np", "pd", "plt"}
+    return [n.attr for n in nodes if n.attr in known and ast.unparse(n.value) not in others]
+
+
+@pytest.mark.parametrize("path", PATHS[4:], ids=lambda path: path.stem)
+def test_an_operation_of_pytorch_is_named_in_the_prose_of_the_lesson_that_first_has_it(
+    path, notebook
+):
+    earlier = [nbformat.read(p, as_version=4) for p in PATHS[: PATHS.index(path)]]
+    new = set(operations(notebook)) - {name for other in earlier for name in operations(other)}
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert not [name for name in sorted(new) if not re.search(rf"\b{name}\b", prose)]
 
 
 def test_an_idea_takes_at_most_120_words(notebook):
