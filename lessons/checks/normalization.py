@@ -3,7 +3,7 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
-from lessons.checks.compare import call, close, expect, on_each, shape_of
+from lessons.checks.compare import as_tensor, call, close, expect, on_each, shape_of
 from lessons.checks.tables import fair, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 
@@ -37,7 +37,7 @@ def layer_norm_row(answer):
                 got = call(answer, row, case=case)
             except Mistake as mistake:
                 raise Mistake(zero) from None if "ZeroDivision" in str(mistake) else mistake
-            if torch.as_tensor(got).isnan().any():
+            if as_tensor(got, case).isnan().any():
                 raise Mistake(zero)
             expect(got, centred / sd, case, mistakes)
         else:
