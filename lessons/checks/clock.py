@@ -90,8 +90,11 @@ class _Watched(threading.Thread):
 
     def end(self) -> None:
         """Raise TimeUp in the answer, again and again, for it may catch it."""
-        give_up = time.monotonic() + 0.5
-        while self.is_alive() and time.monotonic() < give_up:
+        start, on_cpu, waited = time.monotonic(), self._on_cpu(), 0.0
+        while self.is_alive() and waited < 2:
+            waited = time.monotonic() - start
+            if waited > 0.3 and self._on_cpu() == on_cpu:
+                return  # it sleeps, or waits for something
             if self._place() == "answer":
                 # Python's own way to raise in another thread, at its next call or loop iteration.
                 ident, raised = ctypes.c_ulong(self.ident), ctypes.py_object(TimeUp)
