@@ -50,9 +50,12 @@ def one_query(answer):
              torch.tensor([2.0, 4.0, 8.0]))  # fmt: skip
     by_hand = (torch.ones(2), torch.tensor([[0, 0], [math.log(3), 0]]), torch.tensor([0.0, 8.0]))
     others = [[torch.randn(shape, generator=generator) for shape in ((hs,), (T, hs), (T,))]
-              for hs, T in ((4, 3), (3, 7))]  # fmt: skip
+              for hs, T in ((4, 3), (3, 7), (5, 1))]  # fmt: skip
     cases = [small, by_hand, *others]
-    on_each({f"{len(case[1])} keys of size {len(case[0])}": case for case in cases}, look)
+    example = (torch.zeros(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([2.0, 6.0]))
+    named = {f"{len(case[1])} keys of size {len(case[0])}": case for case in cases}
+    named["the docstring's example"] = example
+    on_each(named, look)
 
 
 def _loops(head: Head, x: torch.Tensor, sees=lambda t, T: range(t + 1), scale=None, soft=True,
@@ -103,7 +106,7 @@ def head_by_loops(answer):
                 lambda: _loops(head, x, soft=False),
         })  # fmt: skip
 
-    sizes = [((1, 2, 3), 2, 2), ((2, 4, 6), 3, 8), ((2, 5, 3), 4, 8)]
+    sizes = [((1, 2, 3), 2, 2), ((2, 4, 6), 3, 8), ((2, 5, 3), 4, 8), ((3, 1, 5), 2, 4)]
     on_each(
         {f"x of shape {s}, hs = {hs}, block_size = {T}": (s, hs, T) for s, hs, T in sizes}, look
     )

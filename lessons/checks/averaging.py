@@ -44,7 +44,7 @@ def band_weights(answer):
                 both.new_ones(T, T).tril() / torch.arange(1, T + 1)[:, None],
         })  # fmt: skip
 
-    on_each({f"T = {T}": T for T in (4, 1, 7)}, look)
+    on_each({f"T = {T}": T for T in (4, 1, 7, 2)}, look)
 
 
 @check
@@ -73,7 +73,8 @@ def average_by_cumsum(answer):
     # As many channels as positions: a divisor along the wrong axis fits here, and is caught.
     small = torch.tensor([[[2.0, 0.0, 1.0], [4.0, 1.0, 1.0], [9.0, 5.0, 4.0]]])
     xs = [small, *(torch.randn(shape, generator=generator) for shape in shapes)]
-    on_each({shape_of(x): x for x in xs}, look)
+    example = torch.tensor([[[2.0], [4.0], [9.0]]])
+    on_each({shape_of(x): x for x in (*xs, example)}, look)
 
 
 @check

@@ -19,21 +19,27 @@ def likeliest_next(answer):
     """`likeliest_next(probs, tokenizer, ch, k)`: the k likeliest followers of ch, best first."""
 
     def look(case: str, inputs: tuple) -> None:
-        chars, ch, k = inputs
+        chars, ch, k, *table = inputs
         tokenizer = CharTokenizer(chars)
         V = tokenizer.vocab_size
         # With this seed rows, columns and the alphabet are in different orders.
         probs = torch.rand(V, V, generator=torch.Generator().manual_seed(V + 3))
-        probs = probs / probs.sum(dim=1, keepdim=True)
+        probs = torch.tensor(table) if table else probs / probs.sum(dim=1, keepdim=True)
         got = call(answer, probs, tokenizer, ch, k, case=case)
         _look_at_pairs(got, probs, tokenizer, ch, k, case)
 
-    inputs = [("abc", "a", 2), ("abcdefg", "e", 1), ("abcdefg", "b", 5)]
-    on_each({f"characters {c!r}, ch = {ch!r}, k = {k}": (c, ch, k) for c, ch, k in inputs}, look)
+    # The last alphabet has gaps: a character's id is not its place in Unicode.
+    inputs = [("abc", "a", 2), ("abcdefg", "e", 1), ("abcdefg", "b", 5), ("\n !aez", "e", 4)]
+    cases = {f"characters {c!r}, ch = {ch!r}, k = {k}": (c, ch, k) for c, ch, k in inputs}
+    example = [0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.4, 0.4, 0.2]
+    cases["the docstring's example"] = ("abc", "a", 2, *example)
+    on_each(cases, look)
 
 
 def _look_at_pairs(got, probs, tokenizer, ch, k, case) -> None:
     try:
+        if isinstance(got, str | torch.Tensor):  # `zip` would take each entry for a pair
+            raise TypeError
         chars, values = zip(*got, strict=True)
     except (TypeError, ValueError):
         raise Mistake(f"For {case}: return a list of pairs (character, probability).") from None
@@ -72,10 +78,10 @@ def perplexity(answer):
     """`perplexity(model, data)`: e to the power of the mean loss over all of data."""
 
     def look(case: str, sizes: tuple) -> None:
-        V, N = sizes
+        V, N, spread = sizes
         generator = torch.Generator().manual_seed(N)
         model = BigramLanguageModel(V)
-        table = 2 * torch.randn(V, V, generator=generator)
+        table = spread * torch.randn(V, V, generator=generator)
         model.load_state_dict({"token_embedding.weight": table})
         data = torch.randint(V, (N,), generator=generator)
         got, again = (as_tensor(call(answer, model, data, case=case), case) for _ in range(2))
@@ -101,8 +107,10 @@ def perplexity(answer):
                 lambda: math.exp(sum(whole) / len(whole)),
         })  # fmt: skip
 
-    sizes = [(3, 5), (7, 100), (11, 46)]
-    on_each({f"{V} characters and {N} tokens": (V, N) for V, N in sizes}, look)
+    sizes = [(3, 5, 2), (7, 100, 2), (11, 46, 2), (5, 2, 2)]
+    cases = {f"{V} characters and {N} tokens": (V, N, spread) for V, N, spread in sizes}
+    cases["3 characters whose logits are all 0"] = (3, 9, 0)
+    on_each(cases, look)
 
 
 @check

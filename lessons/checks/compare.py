@@ -5,33 +5,47 @@ answer that is always wrong fails on the smallest example.
 """
 
 import copy
+import inspect
+import numbers
 from collections.abc import Callable
 
-from lessons.checks.verdict import Mistake, TimeUp, Unwritten, describe, is_stub
+from lessons.checks.blame import describe, is_stub, short
+from lessons.checks.clock import TimeUp, run
+from lessons.checks.settings import ARITHMETIC, put_back
+from lessons.checks.sizes import hint
+from lessons.checks.unchanged import changed
+from lessons.checks.verdict import Mistake, Unwritten
 
+import numpy as np
 import torch
 import torch.nn as nn
 
 
 def call(answer: Callable, *inputs, case: str):
     """What the answer returns for copies of the inputs; raises Mistake if it fails on them."""
+    made_already = isinstance(answer, nn.Module) and not any(map(torch.is_tensor, inputs))
+    if made_already or not callable(answer):
+        raise Mistake(
+            f"This is {short(answer)}, and neither a function nor a class: hand over what the stub "
+            "defines by its name alone, without calling it."
+        )
     copies = copy.deepcopy(inputs)
     try:
-        result = answer(*copies)
+        with put_back(ARITHMETIC):
+            result = run(answer, *copies)
     except TimeUp:
         raise
     except BaseException as error:  # sys.exit() in an answer must not end the notebook
         if is_stub(error, answer):
             raise Unwritten from None
-        sentence = f"For {case}: {describe(error, answer)}."
-        if "must match the size of tensor" in str(error):  # PyTorch's words
-            sentence += " Does something made for another T need cropping, as with `[:T, :T]`?"
+        sentence = f"For {case}: {describe(error, answer)}.{hint(error, inputs, case)}"
         raise Mistake(sentence, known=False, size=True) from None
-    for given, left in zip(inputs, copies, strict=True):
-        if not _unchanged(given, left):
+    for n, (given, left) in enumerate(zip(inputs, copies, strict=True)):
+        if found := changed(given, left, "it"):
+            part = _name(answer, n) + found.removeprefix("it")
             raise Mistake(
-                f"For {case}: it changed its input: work on a copy, and leave a model in the "
-                "mode in which you found it."
+                f"For {case}: it changed its input, `{part}`: work on a copy, and leave a model in "
+                "the mode in which you found it, without gradients or hooks of yours."
             )
     if result is None:
         raise Mistake(
@@ -40,13 +54,12 @@ def call(answer: Callable, *inputs, case: str):
     return result
 
 
-def _unchanged(given: object, left: object) -> bool:
-    if isinstance(given, torch.Tensor):
-        return torch.equal(given, left)
-    if isinstance(given, nn.Module):
-        pairs = zip(given.state_dict().values(), left.state_dict().values(), strict=True)
-        return given.training == left.training and all(torch.equal(a, b) for a, b in pairs)
-    return given == left if isinstance(given, list) else True
+def _name(answer: Callable, n: int) -> str:
+    """What the answer calls its n-th input."""
+    try:
+        return list(inspect.signature(answer).parameters)[n]
+    except (TypeError, ValueError, IndexError):  # a function written in C, or with `*args`
+        return f"input {n}"
 
 
 def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> None:
@@ -67,11 +80,31 @@ def on_each(cases: dict[str, object], look: Callable[[str, object], None]) -> No
 def as_tensor(got: object, case: str) -> torch.Tensor:
     """A number, a list of numbers or a tensor, as float64; raises Mistake for anything else."""
     try:
-        return torch.as_tensor(got).detach().cpu().double()
-    except (TypeError, ValueError, RuntimeError):
+        tensor = _tensor(got)
+        if tensor.is_complex():
+            raise Mistake(f"For {case}: it returned complex numbers, and all of this is real.")
+        if tensor.is_nested or tensor.is_meta:
+            kind = "a nested tensor" if tensor.is_nested else "a tensor without numbers, on `meta`"
+            raise Mistake(f"For {case}: it returned {kind}: return an ordinary one.")
+        return tensor.detach().cpu().to_dense().double()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise Mistake(
-            f"For {case}: it returned {_short(got)}, which is neither a number nor a tensor."
+            f"For {case}: it returned {short(got)}, which is neither a number nor a tensor."
         ) from None
+
+
+def _tensor(got: object) -> torch.Tensor:
+    if isinstance(got, torch.Tensor):
+        return got
+    if isinstance(got, complex | np.complexfloating):
+        return torch.tensor(complex(got))
+    if isinstance(got, numbers.Number):  # fractions and decimals too
+        return torch.tensor(float(got), dtype=torch.double)
+    if isinstance(got, list | tuple | range):
+        return torch.stack([_tensor(part) for part in got]) if len(got) else torch.zeros(0)
+    if not hasattr(got, "__array__"):
+        raise TypeError
+    return torch.as_tensor(np.asarray(got))
 
 
 def close(a: torch.Tensor, b: torch.Tensor, atol: float = 1e-5) -> bool:
@@ -120,11 +153,6 @@ def _difference(got: torch.Tensor, right: torch.Tensor) -> str:
 def _shown(number: torch.Tensor) -> str:
     value = number.item()
     return f"{value:,.0f}" if value.is_integer() else f"{value:.5g}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def leak(

@@ -77,6 +77,12 @@ def GatedFeedForward(answer):  # the name of the class that it checks
                 "matrices instead of two the middle should be about 8C / 3 wide."
             )
 
+        with torch.no_grad():
+            for p in layer.gate.parameters():  # negative for each x above 0
+                p.fill_(-1)
+        got = call(layer, x.abs() + 1, case=case)
+        expect(got, layer.down(torch.zeros_like(g)), f"{case}, with `gate(x)` below 0", {})
+
     on_each({f"x of shape {s}": s for s in ((1, 1, 12), (2, 5, 32), (3, 4, 24))}, look)
 
 

@@ -30,7 +30,13 @@ def gpt2_parameters(answer):
         })  # fmt: skip
 
     # Numbers such that forgetting any two parts does not look like forgetting a third.
-    shapes = [(13, 7, 2, 1, 4), (50, 16, 3, 2, 8), (65, 256, 6, 6, 96)]
+    shapes = [
+        (13, 7, 2, 1, 4),
+        (50, 16, 3, 2, 8),
+        (65, 256, 6, 6, 96),
+        (2, 3, 1, 1, 4),
+        (11, 1, 1, 1, 6),
+    ]
     on_each({f"V = {s[0]:,}, T = {s[1]:,}, {s[2]} layers, C = {s[4]}":
              GPTConfig(*s, qkv_bias=True, tied=True) for s in shapes}, look)  # fmt: skip
 
@@ -61,7 +67,7 @@ def weight_after(answer):
                 weight * (1 - rate * decay) ** (steps - 1),
         })  # fmt: skip
 
-    inputs = [(2.0, 3, 0.5, 0.4), (-1.5, 20, 0.1, 0.3), (3.0, 0, 0.1, 0.5)]
+    inputs = [(2.0, 3, 0.5, 0.4), (-1.5, 20, 0.1, 0.3), (3.0, 0, 0.1, 0.5), (8.0, 2, 0.5, 1.0)]
     on_each({f"weight {w:g}, {n} steps, rate {r:g}, decay {d:g}": (w, n, r, d)
              for w, n, r, d in inputs}, look)  # fmt: skip
 

@@ -45,7 +45,13 @@ def head_sizes(answer):
             "the last one is missing: `range` ends before its end.": list(range(C - hs, C - 1)),
         })  # fmt: skip
 
-    on_each({f"C = {C} and nh = {nh}": (C, nh) for C, nh in ((6, 2), (384, 6), (20, 4))}, look)
+    on_each(
+        {
+            f"C = {C} and nh = {nh}": (C, nh)
+            for C, nh in ((6, 2), (384, 6), (20, 4), (4, 2), (5, 1))
+        },
+        look,
+    )
 
 
 def _by_hand(module, x, split="b t (nh hs) -> b nh t hs", join="b nh t hs -> b t (nh hs)",
@@ -106,7 +112,7 @@ def attention_without_einops(answer):
                      "the mask lets the future in.")  # fmt: skip
             raise
 
-    sizes = [((1, 2, 4), 2), ((2, 8, 6), 3), ((3, 5, 8), 2)]
+    sizes = [((1, 2, 4), 2), ((2, 8, 6), 3), ((3, 5, 8), 2), ((3, 1, 6), 2)]
     on_each({f"x of shape {shape} and nh = {nh}": (shape, nh) for shape, nh in sizes}, look)
 
 

@@ -3,7 +3,7 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
-from lessons.checks.compare import call, close, expect, on_each, shape_of
+from lessons.checks.compare import as_tensor, call, close, expect, on_each, shape_of
 from lessons.checks.tables import fair, rows_of, told_apart
 from lessons.checks.verdict import Mistake, check
 
@@ -32,12 +32,12 @@ def layer_norm_row(answer):
                 centred / ((x**2).mean() + 1e-5).sqrt(),
         }  # fmt: skip
         if variance == 0:
-            zero = "For the row [7, 7, 7]: 0 / 0. Add eps = 1e-5 to the variance before the root."
+            zero = f"For {case}: 0 / 0. Add eps = 1e-5 to the variance before the root."
             try:
                 got = call(answer, row, case=case)
             except Mistake as mistake:
                 raise Mistake(zero) from None if "ZeroDivision" in str(mistake) else mistake
-            if torch.as_tensor(got).isnan().any():
+            if as_tensor(got, case).isnan().any():
                 raise Mistake(zero)
             expect(got, centred / sd, case, mistakes)
         else:
@@ -50,6 +50,8 @@ def layer_norm_row(answer):
         [7.0, 7.0, 7.0],
         [1.0, -2.0, 0.5, 4.0, 4.0],
         [0.001, 0.004],
+        [5.0],
+        [1.0, 3.0],
     ]
     on_each({f"the row {row}": row for row in rows}, look)
 
@@ -103,6 +105,8 @@ def RMSNorm(answer):  # the name of the class that it checks
 
     on_each({f"x of shape {shape}": shape for shape in ((1, 2, 4), (3, 5, 6), (2, 1, 5))}, look)
     x = torch.tensor([[[3.0, 4.0]]])
+    usual = call(call(answer, 2, case="n_embd = 2"), x, case=shape_of(x))
+    expect(usual, x / (12.5 + 1e-5) ** 0.5, "the row (3, 4)", {})
     wide = call(call(answer, 2, 0.5, case="n_embd = 2, eps = 0.5"), x, case=shape_of(x))
     expect(wide, x / 13**0.5, "the row (3, 4), eps = 0.5", {
         "eps is not used.": x / (12.5 + 1e-5) ** 0.5,

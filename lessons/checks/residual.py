@@ -105,6 +105,14 @@ def StochasticDepthBlock(answer):  # the name of the class that it checks
     calls = [call(always, x, case="drop = 0").detach() for _ in range(100)]
     if not all(close(calls[0], other) for other in calls):
         raise Mistake("With drop = 0 something is left out: is the probability a fixed number?")
+    _is_residual(always, x)
+    _is_residual(always.eval(), x[:, :1])
+
+
+def _is_residual(block: torch.nn.Module, x: torch.Tensor) -> None:
+    """The docstring's example: with drop = 0 nothing is left out, and nothing is scaled."""
+    case = f"drop = 0 and T = {x.shape[1]}"
+    expect(call(block, x, case=case), ResidualBlock.forward(block, x), case, {})
 
 
 def _reason(out: torch.Tensor, mistakes: dict[str, list[torch.Tensor]]) -> str:

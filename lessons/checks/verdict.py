@@ -1,23 +1,16 @@
 """Plumbing · what a check returns, and how it runs code that may be wrong in any way."""
 
-import ctypes
 import functools
 import html
-import inspect
-import linecache
-import random
 import re
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import torch
+from lessons.checks.blame import cut, describe, file_of, is_stub, name_of, short
+from lessons.checks.clock import TIME_LIMIT, TimeUp, within
+from lessons.checks.settings import ARITHMETIC, ELSEWHERE, own_random_state, put_back
 
-TIME_LIMIT = 1.5  # seconds; every check needs a small fraction of it
+LONGEST = 600  # characters of a sentence
 
 
 @dataclass(frozen=True)
@@ -63,10 +56,6 @@ class Unwritten(Exception):
     """The answer is still the stub."""
 
 
-class TimeUp(BaseException):
-    """Ends a learner's endless loop; no `except Exception` in that loop can catch it."""
-
-
 @dataclass(frozen=True)
 class Failed:
     """An experiment that raised an exception: its check says which."""
@@ -75,52 +64,46 @@ class Failed:
 
 
 def check(look: Callable) -> Callable[..., Verdict]:
-    """Turn `look`, which looks at an answer and raises the Mistake it finds, into a check."""
+    """Turn `look`, which looks at an answer and raises the Mistake it finds, into a check.
+
+    The answer is a function or a class; that of an exercise named `..._experiment` is a table.
+    """
 
     @functools.wraps(look)
     def wrapped(answer, *facts) -> Verdict:
         name = look.__name__
+        table = name.endswith("_experiment")
         try:
-            if answer is None:  # what `attempt` returns for a stub
-                raise Unwritten
             if isinstance(answer, Failed):
                 raise Mistake(answer.message)
-            with own_random_state():
-                if callable(answer):
-                    within(TIME_LIMIT, lambda: look(answer, *facts))
-                else:  # a table: none of the learner's code runs
+            if table and answer is None:  # what `attempt` returns for a stub
+                raise Unwritten
+            if table and callable(answer):
+                raise Mistake(
+                    "This is a function, and not its table: `checks.attempt` runs the experiment, "
+                    "and what it returns goes here."
+                )
+            with own_random_state(), put_back(ARITHMETIC), put_back(ELSEWHERE):
+                if table:  # none of the learner's code runs
                     look(answer, *facts)
+                else:
+                    within(TIME_LIMIT, lambda: look(answer, *facts), file_of(answer))
         except Unwritten:
             todo = "Replace `raise NotImplementedError` by your code, and run both cells again."
             return Verdict(name, False, todo, attempted=False)
-        except Mistake as mistake:
-            return Verdict(name, False, str(mistake))
-        except TimeUp as late:
-            return Verdict(name, False, str(late))
+        except (Mistake, TimeUp) as found:
+            return Verdict(name, False, cut(str(found), LONGEST))
         except Exception as error:  # an answer in a form that nobody foresaw
-            odd = f"The check cannot read this answer ({type(error).__name__}: {error}): "
-            return Verdict(name, False, odd + "compare its form with the docstring's example.")
+            odd = cut(f"{type(error).__name__}: {error}", 200)
+            return Verdict(
+                name,
+                False,
+                f"The check cannot read this answer ({odd}): compare its form with the "
+                "docstring's example.",
+            )
         return Verdict(name, True, "Right in every case.")
 
     return wrapped
-
-
-@contextmanager
-def own_random_state() -> Iterator[None]:
-    """Seed the global random states for an answer, then put the notebook's back.
-
-    Only those of the CPU: nothing that is checked runs on a GPU.
-    """
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(1337)
-    np.random.seed(1337)
-    torch.random.default_generator.manual_seed(1337)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
 
 
 def attempt(experiment: Callable) -> object:
@@ -128,69 +111,21 @@ def attempt(experiment: Callable) -> object:
 
     That is the result, None if it is still the stub, or Failed with a sentence on what it raised.
     """
+    if not callable(experiment):
+        return Failed(
+            f"`attempt` was given {short(experiment)}, and not a function: hand over the "
+            "experiment itself, without calling it."
+        )
     try:
-        result = experiment()
-    except Exception as error:
+        with put_back(ARITHMETIC), put_back(ELSEWHERE):
+            result = experiment()
+    except (Exception, SystemExit) as error:  # exit() must not end the notebook
         if is_stub(error, experiment):
             return None
-        again = f" `{experiment.__name__}()` by itself shows the whole traceback."
-        return Failed(f"In the experiment {describe(error, experiment)}.{again}")
+        name = name_of(experiment)
+        alone = f"`{name}()` by itself" if name else "Calling it without `attempt`"
+        said = describe(error, experiment)
+        return Failed(f"In the experiment {said}. {alone} shows the whole traceback.")
     if result is None:
         return Failed("It returns nothing: end it with `return` and a table.")
     return result
-
-
-def is_stub(error: BaseException, answer: Callable) -> bool:
-    """Whether this is the NotImplementedError of a stub, and not one from inside PyTorch."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return isinstance(error, NotImplementedError) and last.filename == file_of(answer)
-
-
-def describe(error: BaseException, answer: Callable) -> str:
-    """What the answer's code raised, and at which line, as part of a sentence."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == file_of(answer)]
-    where = ""
-    if own:
-        line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
-        where = f" at `{line}`"
-    said = " ".join(str(error).split()) or "no message"
-    return f"your code raised {type(error).__name__}{where}: {said[:200].rstrip('.')}"
-
-
-def file_of(answer: Callable) -> str | None:
-    """The file or notebook cell that defines a function, a class, or a module's class."""
-    answer = inspect.unwrap(answer)  # it may be decorated, as with torch.no_grad()
-    if not hasattr(answer, "__code__"):
-        methods = vars(answer if isinstance(answer, type) else type(answer)).values()
-        answer = next((method for method in methods if hasattr(method, "__code__")), None)
-    return answer and answer.__code__.co_filename
-
-
-def within(seconds: float, call: Callable[[], object]) -> None:
-    """Run `call`, or raise TimeUp after so many seconds; unlike signals, it works on Windows."""
-    errors = []
-
-    def work() -> None:
-        try:
-            call()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        thread.join(seconds)
-    finally:  # also when the reader interrupts the cell
-        late, end = thread.is_alive(), time.monotonic() + 0.3
-        while thread.is_alive() and time.monotonic() < end:
-            # Python's own way to raise in another thread, at its next call or loop iteration.
-            ident, raised = ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, raised)
-            thread.join(0.05)
-        if late:
-            still = " It is still running: restart the kernel." if thread.is_alive() else ""
-            said = f"No answer after {seconds} seconds: is there a loop that never ends?{still}"
-            errors.insert(0, TimeUp(said))
-    if errors:
-        raise errors[0]

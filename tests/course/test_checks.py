@@ -88,11 +88,10 @@ def test_the_solution_passes_quickly_and_again_and_is_left_as_it_was(exercise):
     answer = SOLVED[exercise]
     before = dict(vars(answer))
     for _ in range(2):
-        start = time.perf_counter()
+        start = time.process_time()  # other programs' time is not counted
         verdict = getattr(checks, exercise)(answer)
         assert verdict.passed, verdict
-        # The slowest takes a twentieth of a second: a busy machine has room to spare.
-        assert time.perf_counter() - start < TIME_LIMIT / 2
+        assert time.process_time() - start < TIME_LIMIT / 2
     assert dict(vars(answer)) == before
 
 
@@ -269,12 +268,15 @@ def test_the_decay_by_loops_is_that_of_adamw():
     assert p.item() == pytest.approx(SOLVED["weight_after"](2.0, 5, 0.1, 0.3))
 
 
-@pytest.mark.parametrize("answer", [endless, asleep])
-def test_an_endless_answer_is_given_up_on(answer):
-    start = time.perf_counter()
+@pytest.mark.parametrize(("answer", "clock"), [
+    (endless, time.process_time),  # what other programs take of this machine is not counted
+    (asleep, time.perf_counter),
+])  # fmt: skip
+def test_an_endless_answer_is_given_up_on(answer, clock):
+    start = clock()
     verdict = checks.average_by_cumsum(answer)
     assert not verdict.passed and "loop that never ends" in verdict.message
-    assert time.perf_counter() - start < TIME_LIMIT + 1
+    assert clock() - start < TIME_LIMIT + 1
 
 
 def test_an_answer_that_raises_is_explained_in_one_sentence_with_its_line():
@@ -288,7 +290,7 @@ def test_an_answer_that_raises_is_explained_in_one_sentence_with_its_line():
     (lambda x: None, "returned None"),
     (lambda x: "three", "neither a number nor a tensor"),
     (lambda x: object(), "neither a number nor a tensor"),
-    (7, "your code raised TypeError"),
+    (7, "This is 7, and neither a function nor a class"),
 ])  # fmt: skip
 @pytest.mark.parametrize("exercise", ["average_by_cumsum", "band_weights"])
 def test_an_odd_answer_gets_a_sentence_too(exercise, answer, hint):
