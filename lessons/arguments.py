@@ -66,4 +66,5 @@ class Parser(argparse.ArgumentParser):
     """One that answers a wrong word with one sentence, as a BadInput."""
 
     def error(self, message: str) -> NoReturn:
+        """Raises BadInput with argparse's own message."""
         raise BadInput(f"{message} (--help lists what there is).")
