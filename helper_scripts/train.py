@@ -89,6 +89,7 @@ def prepare(
     folder, run = find_run(args)
     pick_dtype(device, 1, args.dtype)  # refuses what the device cannot do
     claims.enter_context(claimed(folder))
+    folder, run = find_run(args)  # again: until now another process could train there
     given = {name: getattr(args, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
     if run is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
+import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +71,16 @@ def link(source: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)  # still there if both were names of one file already
 
 
+def set_aside(path: Path) -> None:
+    """Rename a file, if it is there, so that nothing replaces it; stderr says what it is now."""
+    if not os.path.lexists(path):
+        return
+    names = (path.with_name(f"{path.stem}.unused{n or ''}{path.suffix}") for n in itertools.count())
+    kept = next(name for name in names if not os.path.lexists(name))
+    os.rename(path, kept)
+    print(f"{path} is kept as {kept.name}.", file=sys.stderr)
+
+
 def check_writable(folder: Path) -> None:
     """Raises BadInput if nothing can be written here, before there is anything to lose."""
     try:
@@ -79,6 +92,18 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
+def check_regular(path: Path) -> None:
+    """Raises BadInput for a folder, a pipe or a device, which one could read for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # whoever opens it will say why it cannot be read
+        return
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device"
+        raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
+                       "name that.")  # fmt: skip
+
+
 def write_json(path: Path, values: dict) -> None:
     """Write `values` as a whole file."""
     write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
@@ -86,6 +111,7 @@ def write_json(path: Path, values: dict) -> None:
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file; raises BadInput if it is missing or holds anything else."""
+    check_regular(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -115,6 +141,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     # Imported here, because the doctor imports this module before any package is installed.
     import pandas as pd
 
+    check_regular(path)
     columns = list(columns)
     try:
         table = pd.read_csv(path)
