@@ -15,7 +15,7 @@ from filelock import FileLock
 
 
 def test_a_resumed_run_can_be_given_more_steps(run):
-    run.begin()
+    run.ended()
     run("--resume", "--max-iters", "30")
     assert read_csv(run.folder / "losses.csv", COLUMNS).step.tolist() == [0, 10, 20, 30]
 
@@ -30,7 +30,7 @@ def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(run
     run.folder.mkdir()
     ours, theirs = run.folder / ".last.pt.123.tmp", run.folder / ".notes.txt.123.tmp"
     ours.touch(), theirs.touch()
-    run.begin()
+    run.begin("--max-iters", "1")
     assert theirs.exists() and not ours.exists()
 
 
@@ -42,7 +42,7 @@ def test_files_of_somebody_else_are_not_written_over(run, refused):
 
 
 def test_a_lost_description_is_found_in_the_checkpoint(run, refused):
-    run.begin()
+    run.ended()
     (run.folder / "losses.json").write_text("damaged")
     assert "holds a run already" in refused(begin=True)
     run("--resume", "--max-iters", "30")
@@ -65,7 +65,7 @@ def edit(path: Path, **changes) -> None:
 
 @pytest.mark.parametrize("damage", [truncate, Path.unlink, change_one_bit, reverse])
 def test_lost_and_damaged_tokens_are_asked_for_and_taken(run, refused, text_file, damage):
-    run.begin()
+    run.ended()
     tokens = run.folder / "tokens.bin"
     whole = tokens.read_bytes()
     damage(tokens)
@@ -75,7 +75,7 @@ def test_lost_and_damaged_tokens_are_asked_for_and_taken(run, refused, text_file
 
 
 def test_a_vocabulary_changed_in_the_tokens_description_is_found(run, refused, text_file):
-    run.begin()
+    run.ended()
     about = run.folder / "tokens.json"
     before = about.read_bytes()
     edit(about, vocabulary=json.loads(before)["vocabulary"][::-1])
@@ -108,7 +108,7 @@ def longer(about: dict) -> dict:
 def test_a_vocabulary_changed_in_the_runs_description_is_never_trained_on(
     run, refused, text_file, change
 ):
-    run.begin()
+    run.ended()
     whole = {name: (run.folder / name).read_bytes() for name in ("last.pt", "losses.csv")}
     about = run.folder / "losses.json"
     good = about.read_text()
@@ -126,17 +126,16 @@ def test_a_vocabulary_changed_in_the_runs_description_is_never_trained_on(
 
 def test_a_run_begun_by_an_older_version_of_this_course_resumes(run, text_file):
     """Nothing was added to its files: the text's own checksum is enough."""
-    run.begin()
+    run.ended()
     names = ("n_tokens", "text_sha256", "vocabulary")
     assert sorted(json.loads((run.folder / "tokens.json").read_text())) == list(names)
     run("--resume", "--max-iters", "21")
 
 
 def test_a_description_of_another_run_does_not_cost_the_checkpoints(run, refused, text_file):
-    run.begin()
+    run.ended()
     other = run.folder.with_name("other")
     run("--preset", "small", "--seed", "7", "--text", text_file, "--max-iters", "1", out=other)
-    mine = (run.folder / "losses.json").read_bytes()
     shutil.copy(other / "losses.json", run.folder)
     said = refused("--resume")
     assert "losses.json describes another run than" in said and "step 20 (seed differs)" in said
@@ -144,11 +143,10 @@ def test_a_description_of_another_run_does_not_cost_the_checkpoints(run, refused
     (run.folder / "losses.json").rename(other / "losses.json")  # as it says
     run("--resume", "--max-iters", "20")
     assert json.loads((run.folder / "losses.json").read_text())["seeds"] == [1337]
-    assert json.loads(mine)["seeds"] == [1337]
 
 
 def test_checkpoints_that_are_passed_over_are_kept_under_another_name(run, text_file):
-    run.begin()
+    run.ended()
     other = run.folder.with_name("other")
     run("--preset", "small", "--seed", "7", "--text", text_file, "--max-iters", "1", out=other)
     foreign = (other / "last.pt").read_bytes()
@@ -169,19 +167,19 @@ def test_a_new_run_replaces_no_file_of_somebody_else(run, refused, name):
 
 
 def test_a_run_killed_before_it_was_described_begins_again(run):
-    run.begin()
+    run.ended()
     forget_training(run.folder)
     (run.folder / "losses.json").unlink()
     tokens = (run.folder / "tokens.bin").read_bytes()
     change_one_bit(run.folder / "tokens.bin")
-    run.begin()
+    run.begin("--max-iters", "1")
     assert (run.folder / "tokens.bin").read_bytes() == tokens
 
 
 def test_a_run_that_another_process_began_and_ended_meanwhile_is_not_replaced(
     run, refused, monkeypatch
 ):
-    run.begin()
+    run.ended()
     done = run.folder.with_name("done")
     run.folder.rename(done)
 
@@ -202,7 +200,7 @@ def test_a_disk_that_cannot_lock_files_gets_a_sentence(refused, monkeypatch):
 
 
 def test_a_refused_resume_leaves_the_tokens_as_they_were(run, refused, tmp_path, text):
-    run.begin()
+    run.ended()
     before = (run.folder / "tokens.bin").read_bytes()
     other = tmp_path / "other.txt"
     other.write_text(text[::-1])
@@ -211,7 +209,7 @@ def test_a_refused_resume_leaves_the_tokens_as_they_were(run, refused, tmp_path,
 
 
 def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refused, tmp_path):
-    run.begin()
+    run.ended()
     other = tmp_path / "other.txt"
     other.write_text("the quick brown fox jumps over the Dog")
     said = refused("--resume", "--text", other)
@@ -220,7 +218,7 @@ def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refu
 
 
 def test_another_text_is_refused_even_if_its_characters_are_known(run, refused, tmp_path, text):
-    run.begin()
+    run.ended()
     other = tmp_path / "other.txt"
     other.write_text(text + text)
     assert "This is not the run's text" in refused("--resume", "--text", other)
@@ -231,4 +229,4 @@ def test_a_text_that_is_too_short_is_refused_and_a_longer_one_then_taken(run, re
     short.write_text("hello world")
     said = refused("--preset", "small", "--text", short)
     assert "A context of 32 needs at least 33 tokens in each split" in said
-    run.begin()
+    run.begin("--max-iters", "1")
