@@ -90,7 +90,8 @@ def _decoded(file: TextIO, path: Path, n_chars: int) -> Iterator[str]:
 
     begun = version()
     try:
-        chunk = file.read(n_chars)
+        # Files of /proc say that they are empty, and some of them never end.
+        chunk = file.read(n_chars) if begun[0] else ""
         if not chunk:
             raise BadInput(f"{path} is empty: put some text into it, or delete it.")
         while chunk:

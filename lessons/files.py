@@ -99,7 +99,8 @@ def check_regular(path: Path) -> None:
     except (OSError, ValueError):  # whoever opens it will say why it cannot be read
         return
     if not stat.S_ISREG(mode):
-        kind = "folder" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device"
+        is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+        kind = "folder" if stat.S_ISDIR(mode) else "device" if is_device else "pipe"
         raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
                        "name that.")  # fmt: skip
 
@@ -126,7 +127,7 @@ def read_json(path: Path) -> dict:
     except ValueError:  # not UTF-8, or not JSON
         values = None
     if not isinstance(values, dict):
-        raise BadInput(f"{path} does not hold a JSON object: delete it and measure again.")
+        raise BadInput(f"{path} does not hold a JSON object: restore it, or use another folder.")
     return values
 
 
@@ -148,10 +149,12 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): measure it first.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-        raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
+        raise BadInput(
+            f"{path} is not a CSV file with a header line: restore it, or move it elsewhere."
+        ) from None
     missing = [column for column in columns if column not in table]
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}.")
     if table.empty:
-        raise BadInput(f"{path} has no rows: delete it and measure again.")
+        raise BadInput(f"{path} has no rows: restore it, or move it elsewhere.")
     return table

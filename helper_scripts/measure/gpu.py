@@ -101,7 +101,8 @@ def given(toy: bool) -> tuple[torch.device, Rung, str]:
         raise BadInput("This measures a CUDA GPU, and there is none: try it out with --toy.")
     text = load_text()
     if not toy and not is_tiny_shakespeare(text):
-        raise BadInput("The rung is measured on Tiny Shakespeare: put it into data/input.txt.")
+        raise BadInput("The rung is measured on Tiny Shakespeare: move the text in data/input.txt "
+                       "elsewhere, and it is downloaded.")  # fmt: skip
     return device, replace(SCALED_UP, settings=TOY) if toy else SCALED_UP, text
 
 

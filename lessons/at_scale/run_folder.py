@@ -124,6 +124,10 @@ def resume(
             set_aside(folder / name)
         link(path, folder / "last.pt")
         path = folder / "last.pt"
+    try:
+        RunDescription.from_json(read_json(folder / "losses.json"))
+    except BadInput:  # the run is known from its checkpoint, and will be described anew
+        set_aside(folder / "losses.json")
     return replace(run, training=training), path
 
 

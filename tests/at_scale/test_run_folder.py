@@ -45,8 +45,9 @@ def test_a_lost_description_is_found_in_the_checkpoint(run, refused):
     run.ended()
     (run.folder / "losses.json").write_text("damaged")
     assert "holds a run already" in refused(begin=True)
-    run("--resume", "--max-iters", "30")
+    run("--resume", "--max-iters", "21")
     assert json.loads((run.folder / "losses.json").read_text())["preset"] == "small"
+    assert (run.folder / "losses.unused.json").read_text() == "damaged"
 
 
 def reverse(path: Path) -> None:
