@@ -1,11 +1,10 @@
 """Print what a trained run writes, character by character."""
 
-import argparse
-import math
 import os
 import sys
 from pathlib import Path
 
+from lessons.arguments import COUNT, RATE, SEED, Parser
 from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
 from lessons.device import pick_device
 from lessons.errors import BadInput, exits_cleanly
@@ -30,21 +29,17 @@ def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--prompt", help="text to continue (default: a new line)")
-    parser.add_argument("--characters", type=int, default=500, help="how many (default: 500)")
+    parser.add_argument("--characters", type=COUNT, default=500, help="how many (default: 500)")
     parser.add_argument(
-        "--temperature", type=float, default=1.0, help="low is safe, high is wild (default: 1)"
+        "--temperature", type=RATE, default=1.0, help="low is safe, high is wild (default: 1)"
     )
-    parser.add_argument("--top-k", type=int, help="only from the k likeliest characters")
-    parser.add_argument("--seed", type=int, default=1337, help="another seed writes another text")
+    parser.add_argument("--top-k", type=COUNT, help="only from the k likeliest characters")
+    parser.add_argument("--seed", type=SEED, default=1337, help="another seed writes another text")
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     args = parser.parse_args()
-    if math.isnan(args.temperature):
-        raise BadInput("--temperature nan is not a number: 1 is usual.")
-    if args.characters < 1 or not 0 <= args.seed < 2**63:
-        raise BadInput("--characters must be at least 1, and --seed a number from 0 to 2**63 - 1.")
     device = pick_device(args.device)
     model, tokenizer = load_run(args.run)
     model.to(device)

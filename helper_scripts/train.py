@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from lessons.arguments import SEED, Parser
 from lessons.at_scale.description import Computation, RunDescription
 from lessons.at_scale.distributed import first_on_main, process_group, rank, world_size
 from lessons.at_scale.loop import train_at_scale
@@ -15,20 +16,20 @@ from lessons.at_scale.token_file import open_tokens
 from lessons.device import dtype_name, machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT, parameter_count
-from lessons.presets import PRESETS, find_preset
+from lessons.presets import PRESETS, TRAINING_RANGES, find_preset
 
 import torch
 
 DEFAULT_SEED = 1337
-# The settings of a TrainingConfig that have a flag of their own: its type and its help.
+# The settings of a TrainingConfig that have a flag of their own, and its help.
 SETTINGS = {
-    "max_iters": (int, "how many steps; with --resume, more than before to train further"),
-    "eval_interval": (int, "evaluate and save every N steps"),
-    "learning_rate": (float, "at its peak, such as 1e-3"),
-    "warmup_iters": (int, "how many steps it takes to reach that rate"),
-    "dropout": (float, "from 0 to below 1"),
-    "batch_size": (int, "how many sequences each step learns from"),
-    "grad_accum_steps": (int, "in how many micro-batches each process takes them, to save memory"),
+    "max_iters": "how many steps; with --resume, more than before to train further",
+    "eval_interval": "evaluate and save every N steps",
+    "learning_rate": "at its peak, such as 1e-3",
+    "warmup_iters": "how many steps it takes to reach that rate",
+    "dropout": "from 0 to below 1",
+    "batch_size": "how many sequences each step learns from",
+    "grad_accum_steps": "in how many micro-batches each process takes them, to save memory",
 }
 
 
@@ -39,7 +40,7 @@ def a_path(text: str) -> Path:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--preset", help=f"shape and settings: {', '.join(PRESETS)}")
     parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
     parser.add_argument("--out", type=a_path, help="folder of the run (default: runs/PRESET)")
@@ -49,11 +50,12 @@ def parse_arguments() -> argparse.Namespace:
         "--dtype", default="auto", help=f"{', '.join(DTYPES)}, or auto: the best for the device"
     )
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
-    parser.add_argument("--seed", type=int, help=f"the run's (default: {DEFAULT_SEED})")
+    parser.add_argument("--seed", type=SEED, help=f"the run's (default: {DEFAULT_SEED})")
     preset = parser.add_argument_group("to override the preset")
-    for name, (kind, meaning) in SETTINGS.items():
-        flag = "--" + name.replace("_", "-")
-        preset.add_argument(flag, type=kind, metavar="N" if kind is int else "X", help=meaning)
+    for name, meaning in SETTINGS.items():
+        flag, numbers = "--" + name.replace("_", "-"), TRAINING_RANGES[name]
+        metavar = "N" if numbers.whole else "X"
+        preset.add_argument(flag, type=numbers, metavar=metavar, help=meaning)
     return parser.parse_args()
 
 
@@ -68,8 +70,6 @@ def find_run(args: argparse.Namespace) -> tuple[Path, RunDescription | None]:
         find_preset(args.preset)
     elif args.out is None:
         raise BadInput("Name the folder of the run to resume, with --out.")
-    if args.seed is not None and not 0 <= args.seed < 2**63:
-        raise BadInput(f"--seed {args.seed} is not a number from 0 to 2**63 - 1: choose another.")
     folder = args.out or Path("runs") / args.preset
     run = read_run(folder)
     if args.resume and run is None:
@@ -89,6 +89,7 @@ def prepare(
     folder, run = find_run(args)
     pick_dtype(device, 1, args.dtype)  # refuses what the device cannot do
     claims.enter_context(claimed(folder))
+    folder, run = find_run(args)  # again: until now another process could train there
     given = {name: getattr(args, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
     if run is not None:

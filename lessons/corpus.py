@@ -1,17 +1,19 @@
 """Plumbing · the text: find it, download it, verify it, or fall back to another one."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import TextIO
 
 from lessons.errors import BadInput
-from lessons.files import write_whole
+from lessons.files import check_regular, write_whole
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+MAX_BYTES = 10**9  # of a text that is kept in memory, where it takes ten times as much
 TIMEOUT = 10  # seconds without a byte before a download is abandoned
 
 
@@ -20,8 +22,8 @@ def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
 
     Without `path`: `data_dir`/input.txt; else a verified download, kept there; else,
     with no network, Python's own language reference. If that is not Tiny Shakespeare,
-    one line on stderr says so. Raises BadInput for a file that is missing, empty or
-    not UTF-8.
+    one line on stderr says so. Raises BadInput for a file that is missing, empty, too large or
+    not UTF-8, and for a pipe or a device.
     """
     if path is not None:
         return _read(Path(path))
@@ -66,7 +68,11 @@ def check_length(data: Sized, block_size: int) -> None:
 
 
 def read_chunks(path: Path, n_chars: int = 2**22) -> Iterator[str]:
-    """The characters of a UTF-8 file, in chunks; raises BadInput as `load_text` does."""
+    """The characters of a UTF-8 file, in chunks; raises BadInput as `load_text` does.
+
+    It may be of any size, but nothing may write to it meanwhile.
+    """
+    check_regular(path)
     try:
         # utf-8-sig drops the byte-order mark that some Windows editors write first.
         with open(path, encoding="utf-8-sig") as file:
@@ -78,11 +84,19 @@ def read_chunks(path: Path, n_chars: int = 2**22) -> Iterator[str]:
 
 
 def _decoded(file: TextIO, path: Path, n_chars: int) -> Iterator[str]:
+    def version() -> tuple[int, int]:
+        about = os.fstat(file.fileno())
+        return about.st_size, about.st_mtime_ns
+
+    begun = version()
     try:
-        chunk = file.read(n_chars)
+        # Files of /proc say that they are empty, and some of them never end.
+        chunk = file.read(n_chars) if begun[0] else ""
         if not chunk:
             raise BadInput(f"{path} is empty: put some text into it, or delete it.")
         while chunk:
+            if version() != begun:  # what is written to all the time might never end
+                raise BadInput(f"{path} changed while it was read: try again once it is complete.")
             yield chunk
             chunk = file.read(n_chars)
     except UnicodeDecodeError as error:
@@ -94,6 +108,10 @@ def _decoded(file: TextIO, path: Path, n_chars: int) -> Iterator[str]:
 
 
 def _read(path: Path) -> str:
+    check_regular(path)
+    if path.exists() and path.stat().st_size > MAX_BYTES:
+        raise BadInput(f"{path} has more than {MAX_BYTES / 1e9:.0f} GB, too much to keep in memory:"
+                       " use a part of it, or train with `make train`.")  # fmt: skip
     return "".join(read_chunks(path))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
+import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +71,16 @@ def link(source: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)  # still there if both were names of one file already
 
 
+def set_aside(path: Path) -> None:
+    """Rename a file, if it is there, so that nothing replaces it; stderr says what it is now."""
+    if not os.path.lexists(path):
+        return
+    names = (path.with_name(f"{path.stem}.unused{n or ''}{path.suffix}") for n in itertools.count())
+    kept = next(name for name in names if not os.path.lexists(name))
+    os.rename(path, kept)
+    print(f"{path} is kept as {kept.name}.", file=sys.stderr)
+
+
 def check_writable(folder: Path) -> None:
     """Raises BadInput if nothing can be written here, before there is anything to lose."""
     try:
@@ -79,6 +92,19 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
+def check_regular(path: Path) -> None:
+    """Raises BadInput for a folder, a pipe or a device, which one could read for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # whoever opens it will say why it cannot be read
+        return
+    if not stat.S_ISREG(mode):
+        is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+        kind = "folder" if stat.S_ISDIR(mode) else "device" if is_device else "pipe"
+        raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
+                       "name that.")  # fmt: skip
+
+
 def write_json(path: Path, values: dict) -> None:
     """Write `values` as a whole file."""
     write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
@@ -86,6 +112,7 @@ def write_json(path: Path, values: dict) -> None:
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file; raises BadInput if it is missing or holds anything else."""
+    check_regular(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -100,7 +127,7 @@ def read_json(path: Path) -> dict:
     except ValueError:  # not UTF-8, or not JSON
         values = None
     if not isinstance(values, dict):
-        raise BadInput(f"{path} does not hold a JSON object: delete it and measure again.")
+        raise BadInput(f"{path} does not hold a JSON object: restore it, or use another folder.")
     return values
 
 
@@ -115,16 +142,19 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     # Imported here, because the doctor imports this module before any package is installed.
     import pandas as pd
 
+    check_regular(path)
     columns = list(columns)
     try:
         table = pd.read_csv(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): measure it first.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-        raise BadInput(f"{path} is not a CSV file with a header line: delete it.") from None
+        raise BadInput(
+            f"{path} is not a CSV file with a header line: restore it, or move it elsewhere."
+        ) from None
     missing = [column for column in columns if column not in table]
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}.")
     if table.empty:
-        raise BadInput(f"{path} has no rows: delete it and measure again.")
+        raise BadInput(f"{path} has no rows: restore it, or move it elsewhere.")
     return table

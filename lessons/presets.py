@@ -4,10 +4,26 @@ Training replaces a preset's vocab_size with that of the text.
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
+from lessons.arguments import COUNT, MOST, RATE, Range
 from lessons.errors import BadInput
 from lessons.gpt import GPTConfig
+
+# What each setting of a TrainingConfig may be.
+TRAINING_RANGES = {
+    # A step of more sequences would take hours, and show nothing meanwhile.
+    "batch_size": Range(1, 1_000_000),
+    "max_iters": COUNT,
+    "learning_rate": RATE,
+    "warmup_iters": Range(0, MOST),
+    "weight_decay": Range(0, math.inf, whole=False),
+    "beta2": Range(0, 1, whole=False, low_fits=False, high_fits=False),
+    "grad_clip": RATE,
+    "dropout": Range(0, 1, whole=False, high_fits=False),
+    "grad_accum_steps": Range(1, 1_000_000),
+    "eval_interval": COUNT,
+}
 
 
 @dataclass(frozen=True)
@@ -30,14 +46,8 @@ class TrainingConfig:
     eval_interval: int = 500
 
     def __post_init__(self):
-        zero_is_fine = ("warmup_iters", "weight_decay", "dropout")
-        for name in (field.name for field in fields(self)):
-            value = getattr(self, name)
-            if not (0 < value < math.inf or value == 0 and name in zero_is_fine):
-                raise BadInput(f"{name} is {value}: it must be a number above 0.")
-        for name in ("dropout", "beta2"):
-            if getattr(self, name) >= 1:
-                raise BadInput(f"{name} is {getattr(self, name)}: it must be below 1.")
+        for name, numbers in TRAINING_RANGES.items():
+            numbers.check(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,7 @@ class Record:
         read_json(self.json)  # which raises BadInput if it is missing
         if not self._comparable(wanted):
             raise BadInput(
-                f"{self.csv} was measured {difference}: write to another folder with --out, or "
-                "replace all that is there with --force."
+                f"{self.csv} was measured {difference}: write to another folder with --out."
             )
 
 

@@ -14,7 +14,7 @@ hypothesis.settings.load_profile("patient")
 TEXT = "the quick brown fox jumps over the lazy dog; " * 60
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def text() -> str:
     return TEXT
 

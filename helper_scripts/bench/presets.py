@@ -5,12 +5,12 @@ AdamW, and 51 evaluations of two times 200 batches. The time of a whole run is a
 steps and timed evaluations.
 """
 
-import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
 from lecture import lecture_batch, lecture_estimate, plain_step
+from lessons.arguments import FEW, Parser
 from lessons.at_scale.distributed import micro_batch_size
 from lessons.at_scale.precision import autocast, pick_dtype
 from lessons.at_scale.shared_loss import eval_ids, shared_full_loss
@@ -20,7 +20,7 @@ from lessons.batches import get_batch
 from lessons.corpus import load_text
 from lessons.dataset import encode_and_split
 from lessons.device import device_name, dtype_name, pick_device
-from lessons.errors import BadInput, exits_cleanly
+from lessons.errors import exits_cleanly
 from lessons.gpt import GPT
 from lessons.language_model import LanguageModel
 from lessons.multi_head import MultiHeadAttention
@@ -102,15 +102,13 @@ def scaled(preset: Preset, train_data, val_data, device: torch.device, dtype) ->
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--presets", nargs="+", default=["small", "cpu"], metavar="PRESET")
-    parser.add_argument("--steps", type=int, default=50, help="steps timed in each round")
-    parser.add_argument("--rounds", type=int, default=5, help="the median of these is shown")
+    parser.add_argument("--steps", type=FEW, default=50, help="steps timed in each round")
+    parser.add_argument("--rounds", type=FEW, default=5, help="the median of these is shown")
     parser.add_argument("--dtype", default="auto", help="of the scaled loop")
     parser.add_argument("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     args = parser.parse_args()
-    if args.steps < 1 or args.rounds < 1:
-        raise BadInput("--steps and --rounds must be at least 1.")
     device, presets = pick_device(args.device), [find_preset(name) for name in args.presets]
     *data, tokenizer = encode_and_split(load_text())
     print(

@@ -13,6 +13,7 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 
 from lecture import lecture_batch, lecture_estimate, lecture_model, plain_step
+from lessons.arguments import FEW, Parser
 from lessons.batches import get_batch
 from lessons.corpus import load_text
 from lessons.dataset import encode_and_split
@@ -98,10 +99,10 @@ def measure_all(rung: Rung, pool, threads: int, args: argparse.Namespace) -> dic
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--rungs", nargs="+", default=[r.name for r in LESSON_1], metavar="RUNG")
-    parser.add_argument("--steps", type=int, default=100, help="steps timed in each round")
-    parser.add_argument("--rounds", type=int, default=3, help="the median of these is shown")
+    parser.add_argument("--steps", type=FEW, default=100, help="steps timed in each round")
+    parser.add_argument("--rounds", type=FEW, default=3, help="the median of these is shown")
     args = parser.parse_args()
     rungs = find_rungs(args.rungs)
     if not set(rungs) <= set(LESSON_1):

@@ -3,13 +3,13 @@
 Steps per second of a preset, beside 0, 1 and 2 endless loops, into data/experiments/busy.csv.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 from itertools import product
 from pathlib import Path
 
+from lessons.arguments import FEW, Parser
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.step import train_step
 from lessons.corpus import load_text, sha256
@@ -59,9 +59,9 @@ def beside(busy_loops: int, way: str) -> float:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
+    parser.add_argument("--repeats", type=FEW, default=5, help="of which the median counts")
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     parser.add_argument("--alone", action="store_true", help="print this process's speed, no more")
     args = parser.parse_args()

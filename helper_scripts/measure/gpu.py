@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from lessons.arguments import SEED, Parser, Range
 from lessons.at_scale.precision import pick_dtype
 from lessons.at_scale.throughput import WAYS, Way, throughput
 from lessons.corpus import DATA_DIR, is_tiny_shakespeare, load_text
@@ -80,10 +81,11 @@ def measure_losses(
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=DATA_DIR, help="folder for the files")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
-    parser.add_argument("--minutes", type=float, default=8.5, help="the time limit (default: 8.5)")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED")
+    parser.add_argument("--minutes", type=Range(0, 10_000, whole=False), default=8.5,
+                        help="the time limit (default: 8.5)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     parser.add_argument("--toy", action="store_true", help="a tiny model, also on a CPU")
     args = parser.parse_args()
@@ -99,7 +101,8 @@ def given(toy: bool) -> tuple[torch.device, Rung, str]:
         raise BadInput("This measures a CUDA GPU, and there is none: try it out with --toy.")
     text = load_text()
     if not toy and not is_tiny_shakespeare(text):
-        raise BadInput("The rung is measured on Tiny Shakespeare: put it into data/input.txt.")
+        raise BadInput("The rung is measured on Tiny Shakespeare: move the text in data/input.txt "
+                       "elsewhere, and it is downloaded.")  # fmt: skip
     return device, replace(SCALED_UP, settings=TOY) if toy else SCALED_UP, text
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from lessons.arguments import COUNT, SEED, Parser, Range
 from lessons.corpus import load_text
 from lessons.device import machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly
@@ -22,29 +23,28 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+JOBS = Range(1, 61)  # Windows cannot wait for more processes at once
 Task = tuple[Rung, int]  # a rung and a seed
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     every = [rung.name for rung in RUNGS]
     parser.add_argument("--rungs", nargs="+", default=every, metavar="RUNG",
                         help="names or numbers (default: all)")  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], metavar="SEED",
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2, 3, 4], metavar="SEED",
                         help="which seeds (default: 0 1 2 3 4)")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu (default, as for the recorded "
                         "losses), cuda or mps")  # fmt: skip
     parser.add_argument("--out", type=Path, default=LOSSES_DIR, help="folder of the loss files")
     parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
-    parser.add_argument("--max-iters", type=int, help="fewer steps, for a first try")
-    parser.add_argument("--jobs", type=int, help="seeds side by side, a thread each (default: 2 on "
-                        "a CPU that has two cores, else 1)")  # fmt: skip
+    parser.add_argument("--max-iters", type=COUNT, help="fewer steps, for a first try")
+    parser.add_argument("--jobs", type=JOBS, help="seeds side by side, a thread each (default: 2 "
+                        "on a CPU that has two cores, else 1)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     if args.jobs is None:
         args.jobs = min(2, os.cpu_count() or 1) if args.device == "cpu" else 1
-    if args.jobs < 1 or (args.max_iters is not None and args.max_iters < 1):
-        raise BadInput("--jobs and --max-iters must be at least 1.")
     return args
 
 

@@ -4,11 +4,11 @@ Each run adds a row to data/experiments/norm_grid.csv as soon as it ends; what i
 again. On one thread the whole grid takes 50 minutes.
 """
 
-import argparse
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
+from lessons.arguments import COUNT, RATE, SEED, Parser, Range
 from lessons.corpus import load_text, sha256
 from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
@@ -50,12 +50,12 @@ def grid_record(folder: Path, text: str, max_iters: int) -> Record:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--depths", nargs="+", type=int, default=[3, 6, 12, 24])
-    parser.add_argument("--learning-rates", nargs="+", type=float, default=[3e-4, 1e-3, 3e-3, 1e-2])
-    parser.add_argument("--max-iters", type=int, default=1000)
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2])
+    parser.add_argument("--depths", nargs="+", type=Range(1, 1000), default=[3, 6, 12, 24])
+    parser.add_argument("--learning-rates", nargs="+", type=RATE, default=[3e-4, 1e-3, 3e-3, 1e-2])
+    parser.add_argument("--max-iters", type=COUNT, default=1000)
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     # Small layers: a second thread hardly helps, and would take a core from whoever works here.

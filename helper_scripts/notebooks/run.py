@@ -86,7 +86,8 @@ def main() -> None:
     args = parser.parse_args()
     if not is_tiny_shakespeare(load_text()):
         raise BadInput(
-            "The committed outputs are those of Tiny Shakespeare: put it at data/input.txt."
+            "The committed outputs are those of Tiny Shakespeare: move the text in data/input.txt "
+            "elsewhere, and it is downloaded."
         )
     # Bars are redrawn by the clock: their traces would differ every time.
     os.environ["TQDM_DISABLE"] = "1"

@@ -22,6 +22,7 @@ import wheels
 from folder import MADE, MARK, pack, replacing
 from lessons.corpus import is_tiny_shakespeare
 from lessons.errors import BadInput, exits_cleanly
+from lessons.files import check_regular
 
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor
@@ -102,6 +103,7 @@ def copy_students(files: list[Path], folder: Path) -> None:
     if not text.exists():
         print("data/input.txt is missing, so not handed out: the notebooks download the text.")
         return
+    check_regular(text)
     if not is_tiny_shakespeare(text.read_text(encoding="utf-8", errors="replace")):
         print("data/input.txt is not Tiny Shakespeare, and is handed out as it is.")
     shutil.copyfile(text, folder / "data" / "input.txt")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lessons.at_scale.description import RunDescription
 from lessons.errors import BadInput
-from lessons.files import link, whole_file
+from lessons.files import check_regular, link, whole_file
 
 import torch
 
@@ -39,16 +39,18 @@ def find_checkpoint(
 ) -> Path | None:
     """The first good checkpoint of these names; stderr says why a bad one is skipped.
 
-    With `run`, a checkpoint of another run is bad too. None if there is no file at all; raises
-    BadInput if there are only bad ones.
+    With `run`, which losses.json describes, a checkpoint of another run is bad too. None if there
+    is no file at all; raises BadInput if there are only bad ones.
     """
     present = [folder / name for name in names if (folder / name).exists()]
+    foreign = None
     for path in present:
         try:
             checkpoint = read_checkpoint(path)
             if run is not None:
                 difference = run.difference(described(checkpoint, path))
                 if difference:
+                    foreign = foreign or f"{path}, at step {checkpoint['step']} ({difference}"
                     raise BadInput(
                         f"{path} belongs to another run ({difference} differs): it cannot be used."
                     )
@@ -58,13 +60,22 @@ def find_checkpoint(
         if path != present[0]:
             print(f"Using {path}, from step {checkpoint['step']}.", file=sys.stderr)
         return path
+    if foreign:  # it is good: losses.json may be the one that does not belong here
+        raise BadInput(
+            f"{folder / 'losses.json'} describes another run than {foreign} differs): move "
+            "losses.json elsewhere, and --resume continues from that checkpoint."
+        )
     if present:
-        raise BadInput(f"{folder} has no good checkpoint left: start again with another --out.")
+        raise BadInput(
+            f"{folder} has no good checkpoint, for the reasons above: put a good copy there, or "
+            "train another run with another --out."
+        )
     return None
 
 
 def read_checkpoint(path: Path) -> dict:
     """Load one file, and run no code in it; BadInput if it is damaged or not of this course."""
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()  # torch.load itself does not compare checksums

@@ -73,7 +73,7 @@ class RunDescription:
 
     def difference(self, other: RunDescription) -> str | None:
         """The first thing that makes this another run, or None; settings may differ."""
-        names = ("shape", "vocabulary", "seed")
+        names = ("preset", "shape", "vocabulary", "text_sha256", "seed")
         return next((n for n in names if getattr(self, n) != getattr(other, n)), None)
 
 

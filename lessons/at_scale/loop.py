@@ -57,7 +57,7 @@ def train_at_scale(
     shown = Progress(state, saved=folder is not None, bar=progress)
     # Without a folder there is nothing to save: Ctrl-C then ends the run at once, as usual.
     watch = stop_requests() if folder else nullcontext(lambda: False)
-    with shown.bar, watch as stop_requested:
+    with shown.shown(), watch as stop_requested:
         # What stands before train_step is done before each step, and once more after the last.
         while True:
             stop = any_process(stop_requested())
@@ -90,6 +90,7 @@ def _record(
     state: TrainingState, samples: tuple[torch.Tensor, ...], size: int, shown: Progress
 ) -> None:
     """Measure the losses of both samples, (N,), show them, and add them to the state's rows."""
+    shown.bar.set_postfix_str("evaluating", refresh=False)
     # The model itself: a compiled one would be recompiled for each size of batch.
     with autocast(state.device, state.dtype):
         losses = [shared_full_loss(state.model, tokens, size) for tokens in samples]

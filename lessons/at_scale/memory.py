@@ -1,8 +1,10 @@
 """Plumbing · will it fit? How much memory a training run needs, and how much there is."""
 
+from math import isqrt
+
 from lessons.device import memory_free
 from lessons.errors import BadInput
-from lessons.gpt import GPT, GPTConfig, parameter_count
+from lessons.gpt import GPTConfig
 from lessons.presets import TrainingConfig
 
 import torch
@@ -15,8 +17,6 @@ def memory_needed(shape: GPTConfig, batch_size: int, dropout: float, device: tor
 
     Half precision needs somewhat less.
     """
-    with torch.device("meta"):  # shapes without numbers: this allocates nothing
-        n_parameters = parameter_count(GPT(shape))
     # A float32 number is 4 bytes; each weight has a gradient and two running means in AdamW.
     per_parameter = 4 * 4
     # What a block keeps of a token for the backward pass: inputs and outputs of two norms (4 C),
@@ -27,7 +27,17 @@ def memory_needed(shape: GPTConfig, batch_size: int, dropout: float, device: tor
         # It then keeps the attention weights (T, T), which CUDA's kernels recompute instead: four
         # float32 copies, and what was dropped.
         per_token += 18 * shape.n_head * shape.block_size * shape.n_layer
-    return n_parameters * per_parameter + batch_size * shape.block_size * per_token
+    return parameters(shape) * per_parameter + batch_size * shape.block_size * per_token
+
+
+def parameters(shape: GPTConfig) -> int:
+    """The `parameter_count` of a GPT of this shape, without building it: that could take hours."""
+    V, T, C = shape.vocab_size, shape.block_size, shape.n_embd
+    norm, biases = 2 * C, 3 * C if shape.qkv_bias else 0
+    # Weights and biases: qkv and projection, then the two layers of which one is four times wider.
+    block = 2 * norm + (4 * C * C + C + biases) + (8 * C * C + 5 * C)
+    head = 0 if shape.tied else V * C + V
+    return V * C + T * C + shape.n_layer * block + norm + head
 
 
 def check_memory(
@@ -35,22 +45,29 @@ def check_memory(
 ) -> None:
     """Raises BadInput if the run will not fit, and says by how much and what to turn down."""
     on_this_device = 1 if device.type == "cuda" else processes
-    n_shares = processes * training.grad_accum_steps
-    free = memory_free(device)
+    free, share = memory_free(device), training.batch_size // processes
 
-    def needed(batch_size: int) -> int:
-        return memory_needed(shape, batch_size, training.dropout, device) * on_this_device
+    def needed(batch_size: int, whole: int = training.batch_size) -> int:
+        # Every process draws the whole batch: places, inputs and targets in int64.
+        drawn = 3 * 8 * whole * shape.block_size
+        needed_at_once = memory_needed(shape, batch_size, training.dropout, device)
+        return on_this_device * (needed_at_once + drawn)
 
-    missing = needed(training.batch_size // n_shares) - free
+    missing = needed(share // training.grad_accum_steps) - free
     if missing <= 0:
         return
-    fitting = [
-        n for n in range(training.grad_accum_steps, training.batch_size // processes + 1)
-        if training.batch_size % (processes * n) == 0
-        and needed(training.batch_size // (processes * n)) <= free
-    ]  # fmt: skip
-    way_out = f"set --grad-accum-steps {fitting[0]}" if fitting else "choose a smaller preset"
+    # Of more than a thousand pieces, one after the other, a step would hardly end.
+    pieces = (n for n in divisors(share) if training.grad_accum_steps <= n <= 1000)
+    fitting = next((n for n in pieces if needed(share // n) <= free), None)
+    smaller = "lower --batch-size" if needed(1, processes) <= free else "choose a smaller preset"
+    way_out = f"set --grad-accum-steps {fitting}" if fitting else smaller
     raise BadInput(
-        f"{name} needs about {(missing + free) / GB:.1f} GB of memory, {missing / GB:.1f} GB more "
-        f"than the {free / GB:.1f} GB that are free here: {way_out}."
+        f"{name} needs about {(missing + free) / GB:,.1f} GB of memory, {missing / GB:,.1f} GB more"
+        f" than the {free / GB:.1f} GB that are free here: {way_out}."
     )
+
+
+def divisors(n: int) -> list[int]:
+    """The whole numbers that divide n, in order."""
+    low = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
+    return sorted({*low, *(n // d for d in low)})

@@ -1,7 +1,10 @@
 """Plumbing · what a run says while it trains: the bar, and a loss that is no longer a number."""
 
 import math
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lessons.at_scale.distributed import rank
 from lessons.at_scale.state import TrainingState
@@ -13,6 +16,7 @@ from tqdm import tqdm
 
 # To read a loss, the CPU must wait for the GPU: once every few steps is enough.
 CHECK_INTERVAL = 10
+REDRAW_SECONDS = 5
 
 
 class Progress:
@@ -32,6 +36,24 @@ class Progress:
         self.bar = bar
         self.unchecked: list[torch.Tensor] = []
         self.last_check = time.perf_counter()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """In this block the bar is on the screen, and its clock goes on also during a long step."""
+        ended = threading.Event()
+
+        def redraw() -> None:
+            while not ended.wait(REDRAW_SECONDS):
+                self.bar.refresh()
+
+        clock = threading.Thread(target=redraw, daemon=True)
+        with self.bar:
+            clock.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                clock.join()
 
     def start_step(self) -> None:
         """Call this before each step, so that evaluations do not count as time of the steps."""

@@ -4,12 +4,14 @@ losses.json describes the run, tokens.bin and tokens.json hold its text, losses.
 last.pt, previous.pt and best.pt its checkpoints.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from lessons.at_scale.checkpoints import (
+    RESUME_ORDER,
     described,
     find_checkpoint,
     read_checkpoint,
@@ -18,10 +20,10 @@ from lessons.at_scale.checkpoints import (
 from lessons.at_scale.description import RunDescription
 from lessons.at_scale.distributed import micro_batch_size, rank
 from lessons.at_scale.state import TrainingState
-from lessons.at_scale.token_file import described_tokens, write_tokens
+from lessons.at_scale.token_file import check_tokens, described_tokens, write_tokens
 from lessons.errors import BadInput, first_line
 from lessons.evaluation import COLUMNS
-from lessons.files import link, read_json, write_csv, write_json
+from lessons.files import link, read_json, set_aside, write_csv, write_json
 from lessons.presets import TrainingConfig, find_preset
 
 from filelock import FileLock, Timeout
@@ -41,11 +43,12 @@ def claimed(folder: Path) -> Iterator[None]:
             for leftover in folder.glob(f".{name}.*.tmp"):
                 leftover.unlink()
     except Timeout:
-        raise BadInput(f"Another process is training in {folder}: name another --out.") from None
-    except OSError as error:
         raise BadInput(
-            f"{folder} cannot be written ({error.strerror}): name another --out."
+            f"Another process is training in {folder}: wait for its end, or name another --out."
         ) from None
+    except (OSError, NotImplementedError) as error:  # the second from a disk without locks
+        reason = getattr(error, "strerror", None) or "its file system has no locks"
+        raise BadInput(f"{folder} cannot be written ({reason}): name another --out.") from None
     try:
         yield
     finally:
@@ -74,8 +77,14 @@ def read_run(folder: Path) -> RunDescription | None:
 def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) -> RunDescription:
     """A new run of this preset; writes its tokens.
 
-    `changes` replace settings of the preset. Raises BadInput for settings that do not work.
+    `changes` replace settings of the preset. Raises BadInput for settings that do not work, and
+    for files that are not ours to replace.
     """
+    # A run that was killed before its description was written leaves tokens, and nothing else.
+    ours = ("tokens.bin", "tokens.json") if described_tokens(folder) else ()
+    foreign = [name for name in FILES if name not in ours and os.path.lexists(folder / name)]
+    if foreign:
+        raise BadInput(f"{folder} holds a {foreign[0]} that is no run's: name another --out.")
     preset = find_preset(name)
     training = replace(preset.training, **changes)
     micro_batch_size(training)
@@ -105,15 +114,20 @@ def resume(
         step = read_checkpoint(path)["step"]
         if step > training.max_iters:
             raise BadInput(f"The run is at step {step} already: --max-iters cannot be below that.")
-        if path.name != "last.pt":
-            link(path, folder / "last.pt")  # else a damaged one would become previous.pt
-            path = folder / "last.pt"
     if text is not None:
         write_tokens(text, folder, run.shape.block_size, run)
-        return replace(run, training=training), path
-    tokens = described_tokens(folder)
-    if tokens is None or tokens.text_sha256 != run.text_sha256:
-        raise BadInput(f"{folder} does not have the run's tokens: give its text again with --text.")
+    else:
+        check_tokens(folder, run)
+    if path is not None and path.name != "last.pt":
+        # What was passed over would be replaced by and by, and may be good: another run's.
+        for name in RESUME_ORDER[: RESUME_ORDER.index(path.name)]:
+            set_aside(folder / name)
+        link(path, folder / "last.pt")
+        path = folder / "last.pt"
+    try:
+        RunDescription.from_json(read_json(folder / "losses.json"))
+    except BadInput:  # the run is known from its checkpoint, and will be described anew
+        set_aside(folder / "losses.json")
     return replace(run, training=training), path
 
 

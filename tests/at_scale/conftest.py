@@ -1,5 +1,6 @@
 """train.py and sample.py as a user calls them, in this process."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,9 +8,23 @@ import train
 
 import pytest
 
+BEGIN = ["--preset", "small", "--max-iters", "20", "--eval-interval", "10"]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, text) -> Path:
+    """The folder of a run that has ended, as `run.begin()` leaves it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "mine.txt").write_text(text)
+    words = [*BEGIN, "--text", str(folder / "mine.txt"), "--out", str(folder / "run")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *words])
+        train.main()
+    return folder / "run"
+
 
 @pytest.fixture
-def run(tmp_path, text_file, monkeypatch, capsys):
+def run(tmp_path, text_file, monkeypatch, capsys, request):
     """train.py's main in this process, on a small text; returns what it printed."""
 
     def main(*words: str, script=train, out: Path = tmp_path / "run") -> str:
@@ -18,11 +33,10 @@ def run(tmp_path, text_file, monkeypatch, capsys):
         script.main()
         return capsys.readouterr().out
 
-    main.begin = lambda *words: main(
-        "--preset", "small", "--text", text_file, "--max-iters", "20", "--eval-interval", "10",
-        *words,
-    )  # fmt: skip
+    main.begin = lambda *words: main(*BEGIN, "--text", text_file, *words)
     main.folder = tmp_path / "run"
+    # The same folder without the time that it takes, for tests of what comes later.
+    main.ended = lambda: shutil.copytree(request.getfixturevalue("finished"), main.folder)
     return main
 
 

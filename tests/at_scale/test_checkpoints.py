@@ -148,7 +148,7 @@ def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
     for name in ("last.pt", "previous.pt", "best.pt"):
         (run.folder / name).unlink()
         (run.folder / name).write_text("not a checkpoint")
-    assert "no good checkpoint left" in refused("--resume")
+    assert "has no good checkpoint" in refused("--resume")
 
 
 def test_a_checkpoint_of_another_run_is_passed_over(run, tmp_path, text_file, capsys):

@@ -1,5 +1,10 @@
 """The training loop: what it reaches, and a loss that is no number."""
 
+import threading
+import time
+from dataclasses import replace
+
+from lessons.at_scale import loop, progress
 from lessons.at_scale.checkpoints import read_checkpoint
 from lessons.at_scale.loop import train_at_scale
 from lessons.batches import split
@@ -10,6 +15,7 @@ from tiny_runs import FEW, new_model, same
 
 import pytest
 import torch
+from tqdm import tqdm
 
 
 def test_training_at_scale_lowers_the_loss_and_ends_with_the_full_loss(data):
@@ -43,3 +49,30 @@ def test_infinite_gradients_are_noticed_before_they_are_saved(data, tmp_path):
     with pytest.raises(BadInput, match="loss became nan at step 0"):
         train_at_scale(model, *split(data), FEW, folder=tmp_path)
     assert read_checkpoint(tmp_path / "last.pt")["step"] == 0
+
+
+class RedrawnBar(tqdm):
+    """Counts how often it is redrawn while nothing has happened."""
+
+    redrawn = 0
+
+    def refresh(self, *args, **more):
+        self.redrawn += 1
+        return super().refresh(*args, **more)
+
+
+def test_the_bar_goes_on_while_a_step_takes_long(data, monkeypatch):
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.01)
+    bar, threads = RedrawnBar(total=1), threading.active_count()
+
+    def train_step(fast, state, train_data):
+        before, begun = bar.redrawn, time.monotonic()
+        while bar.redrawn < before + 2:
+            assert time.monotonic() - begun < 10
+            time.sleep(0.01)
+        state.step += 1
+        return torch.zeros(())
+
+    monkeypatch.setattr(loop, "train_step", train_step)
+    train_at_scale(new_model(), *split(data), replace(FEW, max_iters=1), progress=bar)
+    assert threading.active_count() == threads

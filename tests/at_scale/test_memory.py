@@ -4,10 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
+import train
 from lessons.at_scale import memory
+from lessons.gpt import GPT, parameter_count
 from lessons.presets import PRESETS
 from tiny_runs import with_helper_scripts
 
@@ -28,6 +32,37 @@ def test_a_preset_that_does_not_fit_says_by_how_much_and_what_to_turn_down(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
     said = refused("--preset", "gpt2-774m")
     assert said.endswith(f"more than the {gigabytes} GB that are free here: {way_out}.")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_parameters_are_counted_without_building_the_model(name):
+    shape = PRESETS[name].shape
+    with torch.device("meta"):
+        assert memory.parameters(shape) == parameter_count(GPT(shape))
+    endless = replace(shape, n_layer=10**12, block_size=10**12, n_embd=shape.n_head * 10**12)
+    assert memory.parameters(endless) > 12 * 10**36
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        (("--batch-size", "1000000"), "set --grad-accum-steps 160."),
+        (("--batch-size", "999983"), "lower --batch-size."),  # a prime number
+        (("--batch-size", "1000000", "--grad-accum-steps", "500000"), None),
+        (("--batch-size", "1000000000"), "not a whole number from 1 to 1,000,000"),
+    ],
+)
+def test_a_huge_batch_is_refused_at_once(run, refused, monkeypatch, words, way_out):
+    available = namedtuple("memory", "available")(6e9)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
+    begun = time.perf_counter()
+    if way_out is None:
+        monkeypatch.setattr(train, "train_at_scale", None)  # where it would now begin
+        with pytest.raises(TypeError):
+            run.begin(*words)
+    else:
+        assert way_out in refused(*words, begin=True)
+    assert time.perf_counter() - begun < 30
 
 
 def test_dropout_raises_the_estimate_of_memory_on_a_cpu_alone():

@@ -31,10 +31,11 @@ def test_a_sample_comes_character_by_character(run):
     ("flags", "sentence"),
     [
         (("--prompt", "the Fox"), "text has no 'F': leave it out of --prompt"),
-        (("--temperature", "nan"), "--temperature nan is not a number"),
-        (("--top-k", "0"), "temperature and top_k must be above 0"),
-        (("--characters", "0"), "--characters must be at least 1"),
-        (("--seed", str(10**30)), "--seed a number from 0"),
+        (("--temperature", "nan"), "--temperature: 'nan' is not a finite number above 0"),
+        (("--temperature", "0"), "--temperature: '0' is not a finite number above 0"),
+        (("--top-k", "0"), "--top-k: '0' is not a whole number from 1"),
+        (("--characters", "0"), "--characters: '0' is not a whole number from 1"),
+        (("--seed", str(10**30)), "is not a whole number from 0"),
     ],
 )
 def test_a_sample_that_cannot_be_is_refused(run, refused, flags, sentence):

@@ -1,5 +1,9 @@
 """A text of any length as token ids in a file."""
 
+import os
+from dataclasses import replace
+from time import perf_counter
+
 from lessons.at_scale import token_file
 from lessons.at_scale.token_file import as_ids, open_tokens, write_tokens
 from lessons.batches import split
@@ -40,3 +44,77 @@ def test_more_characters_than_uint16_has_ids_are_refused(tmp_path):
     path.write_text("".join(chr(0x10000 + code) for code in range(70_000)), encoding="utf-8")
     with pytest.raises(BadInput, match="70,000 distinct characters"):
         write_tokens(path, tmp_path, 8)
+
+
+def change_between_readings(monkeypatch, change) -> None:
+    """Call `change` after the text was read once, before it is read again."""
+    readings = []
+
+    def chunks(path):
+        readings.append(path)
+        if len(readings) == 2:
+            change(path)
+        yield from read_chunks(path)
+
+    monkeypatch.setattr(token_file, "read_chunks", chunks)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_text(path.read_text().replace("q", "Q")),
+        lambda path: path.write_text(path.read_text()[::-1]),
+        lambda path: path.write_text(path.read_text() + "more"),
+        lambda path: path.write_text(path.read_text()[:-1]),
+    ],
+    ids=["unknown characters", "known characters", "longer", "shorter"],
+)
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_text_that_changes_between_its_readings_is_refused(
+    tmp_path, text_file, monkeypatch, change, same_time
+):
+    time = text_file.stat().st_mtime_ns
+
+    def change_it(path):
+        change(path)
+        if same_time:
+            os.utime(path, ns=(time, time))
+
+    change_between_readings(monkeypatch, change_it)
+    with pytest.raises(BadInput, match="changed between its first and its second reading"):
+        write_tokens(text_file, tmp_path, 8)
+    assert not (tmp_path / "tokens.bin").exists()
+    monkeypatch.undo()
+    about = write_tokens(text_file, tmp_path, 8)  # what was left behind is replaced
+    assert about.text_sha256 == sha256(text_file.read_text())
+    assert len(torch.cat(open_tokens(tmp_path))) == about.n_tokens
+
+
+@pytest.mark.parametrize("characters", ["abc", "äbc", "\N{GRINNING FACE}bc", "a\ufffd\uffff"])
+def test_tokens_are_whole_only_if_they_give_the_text_back(tmp_path, characters):
+    path = tmp_path / "text.txt"
+    path.write_text(characters * 100, encoding="utf-8")
+    about = write_tokens(path, tmp_path, 8)
+    assert token_file._are_whole(tmp_path, about)
+    assert not token_file._are_whole(tmp_path, replace(about, vocabulary=about.vocabulary[::-1]))
+    assert not token_file._are_whole(tmp_path, replace(about, vocabulary=about.vocabulary + "~"))
+    assert not token_file._are_whole(tmp_path, replace(about, vocabulary="\ud800bc"))
+    tokens = bytearray((tmp_path / "tokens.bin").read_bytes())
+    for place in (0, len(tokens) // 2, len(tokens) - 1):
+        tokens[place] ^= 1
+        (tmp_path / "tokens.bin").write_bytes(tokens)
+        assert not token_file._are_whole(tmp_path, about)
+        tokens[place] ^= 1
+    (tmp_path / "tokens.bin").write_bytes(tokens[2:4] + tokens[:2] + tokens[4:])
+    assert not token_file._are_whole(tmp_path, about)
+
+
+@pytest.mark.slow
+def test_checking_tokens_takes_less_time_than_writing_them(tmp_path, text):
+    path = tmp_path / "long.txt"
+    path.write_text(text * (10**7 // len(text)))
+    begun = perf_counter()
+    about = write_tokens(path, tmp_path, 8)
+    written = perf_counter()
+    assert token_file._are_whole(tmp_path, about)
+    assert perf_counter() - written < written - begun

@@ -288,7 +288,10 @@ def in_process(monkeypatch, capsys, *words: str) -> str:
         (["--rungs", "trigram"], "no rung 'trigram'"),
         (["--device", "abacus"], "no device 'abacus'"),
         (["--text", "nowhere.txt"], "nowhere.txt cannot be read"),
-        (["--jobs", "0"], "--jobs and --max-iters must be at least 1"),
+        (["--jobs", "0"], "'0' is not a whole number from 1 to 61"),
+        (["--jobs", "1000000"], "'1000000' is not a whole number from 1 to 61"),
+        (["--max-iters", "-1"], "'-1' is not a whole number from 1"),
+        (["--seeds", "0", str(2**63)], "is not a whole number from 0"),
     ],
 )
 def test_bad_words_get_one_sentence(monkeypatch, capsys, words, sentence):

@@ -218,7 +218,12 @@ def test_the_readmes_table_has_a_row_for_the_scaled_up_rung_once_it_is_measured(
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"), [([], "there is none"), (["--toy"], "name a folder for it with --out")]
+    ("words", "sentence"),
+    [
+        ([], "there is none"),
+        (["--toy"], "name a folder for it with --out"),
+        (["--minutes", "nan"], "'nan' is not a number from 0 to 10,000"),
+    ],
 )
 def test_without_a_gpu_it_says_so_and_leaves_the_data_alone(gpu, capsys, words, sentence):
     with pytest.raises(SystemExit) as end:

@@ -43,6 +43,20 @@ def test_a_grid_measured_in_another_way_is_refused_and_kept(measure, capsys):
     pd.testing.assert_frame_equal(measure("--seeds", "0"), rows)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--depths", "0"), ("--max-iters", "0"), ("--learning-rates", "0.01", "1e400"),
+     ("--learning-rates", "nan"), ("--depths", "1000000"), ("--seeds", "-1")],
+)  # fmt: skip
+def test_what_is_no_measurement_is_refused_before_anything_is_recorded(
+    measure, capsys, tmp_path, words
+):
+    with pytest.raises(SystemExit):
+        measure(*words)
+    assert f"{words[0]}: {words[-1]!r} is not a " in capsys.readouterr().err
+    assert not list(tmp_path.glob("norm_grid.*"))
+
+
 def test_the_recorded_grid_is_whole():
     rows = pd.read_csv(EXPERIMENTS_DIR / "norm_grid.csv")
     runs = measure_norms.grid([0, 1, 2], [3, 6, 12, 24], [3e-4, 1e-3, 3e-3, 1e-2])

@@ -1,10 +1,14 @@
 import hashlib
 import os
+import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-from lessons import corpus
-from lessons.corpus import is_tiny_shakespeare, load_text
+from lessons import corpus, files
+from lessons.at_scale.checkpoints import read_checkpoint
+from lessons.corpus import is_tiny_shakespeare, load_text, read_chunks
 from lessons.errors import BadInput
 
 import pytest
@@ -125,3 +129,56 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     with pytest.raises(ZeroDivisionError):
         corpus.write_whole(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def no_file(tmp_path, request):
+    """A path of this kind, from which one could read for ever."""
+    path = tmp_path / "text.txt"
+    if request.param == "folder":
+        path.mkdir()
+    elif request.param == "socket":
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(str(path))
+    elif request.param.startswith("/dev/"):
+        path = Path(request.param)
+    else:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        path.symlink_to(pipe)
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.parametrize(
+    "no_file", ["folder", "link to a pipe", "socket", "/dev/zero", "/dev/null"], indirect=True
+)
+@pytest.mark.parametrize(
+    "read",
+    [load_text, lambda path: next(read_chunks(path)), files.read_json,
+     lambda path: files.read_csv(path, ["seed"]), read_checkpoint],
+    ids=["load_text", "read_chunks", "read_json", "read_csv", "read_checkpoint"],
+)  # fmt: skip
+def test_only_a_regular_file_is_read(no_file, read):
+    with pytest.raises(BadInput, match=f"{no_file} is a .*, not a regular file"):
+        read(no_file)
+
+
+def test_a_text_that_grows_while_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "growing.txt"
+    path.write_text("line\n" * 1000)
+    read = 0
+    with pytest.raises(BadInput, match="growing.txt changed while it was read"):
+        for chunk in read_chunks(path, n_chars=1000):
+            read += len(chunk)
+            with open(path, "a") as file:
+                file.write(chunk * 10)
+            assert read < 10_000
+
+
+def test_a_text_too_large_for_the_memory_is_refused_unread(tmp_path):
+    path = tmp_path / "large.txt"
+    with open(path, "wb") as file:
+        file.truncate(corpus.MAX_BYTES + 1)  # it takes no room on the disk
+    with pytest.raises(BadInput, match="large.txt has more than 1 GB.*train with `make train`"):
+        load_text(path)

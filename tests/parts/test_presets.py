@@ -1,10 +1,11 @@
 """Shapes and settings that have a name."""
 
 import math
+from dataclasses import fields
 
 from lessons.errors import BadInput
 from lessons.gpt import GPT, parameter_count
-from lessons.presets import PRESETS, TrainingConfig, find_preset
+from lessons.presets import PRESETS, TRAINING_RANGES, TrainingConfig, find_preset
 
 import pytest
 import torch
@@ -46,8 +47,23 @@ def test_an_unknown_preset_is_answered_with_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"max_iters": -5}, {"dropout": 1.0}, {"learning_rate": math.nan}]
+    ("name", "value", "range"),
+    [
+        ("batch_size", 0, "a whole number from 1 to 1,000,000"),
+        ("batch_size", 4.5, "a whole number from 1 to 1,000,000"),
+        ("max_iters", -5, "a whole number from 1 to 1,000,000,000"),
+        ("warmup_iters", -1, "a whole number from 0 to 1,000,000,000"),
+        ("dropout", 1.0, "a number from 0 to below 1"),
+        ("weight_decay", -0.1, "a finite number from 0"),
+        ("learning_rate", math.nan, "a finite number above 0"),
+        ("learning_rate", 10**400, "a finite number above 0"),
+    ],
 )
-def test_settings_that_cannot_be_are_refused(wrong):
-    with pytest.raises(BadInput, match=next(iter(wrong))):
-        TrainingConfig(**{"batch_size": 4, "max_iters": 10} | wrong)
+def test_settings_that_cannot_be_are_refused_with_what_can_be(name, value, range):
+    with pytest.raises(BadInput, match=f"^{name} is .*: it must be {range}.$"):
+        TrainingConfig(**{"batch_size": 4, "max_iters": 10} | {name: value})
+
+
+def test_every_setting_has_a_range_and_those_that_may_be_0_may():
+    assert TRAINING_RANGES.keys() == {field.name for field in fields(TrainingConfig)}
+    TrainingConfig(4, 10, warmup_iters=0, weight_decay=0, dropout=0)
