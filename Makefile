@@ -22,8 +22,9 @@ lint: $(READY) ## ruff, stale pages, rules of prose: all findings at once, in se
 quick: $(READY) ## the tests that are fast: no notebooks, no kits, no processes killed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal -m "not slow"
 
-test: $(READY) ## run every test and every notebook
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+test: $(READY) ## run every test and every notebook, and see that none was left out
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --junitxml=.venv/report.xml
+	@$(BIN)/python tests/ran.py .venv/report.xml
 
 doctor: ## what this machine has, and what to type where something is missing
 	@$(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON)) -m lessons.doctor

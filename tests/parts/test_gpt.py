@@ -80,6 +80,21 @@ def test_a_gpts_first_loss_is_near_log_vocab(model):
     assert abs(loss.item() - math.log(11)) < 0.5
 
 
+def test_a_gpt_begins_with_the_spread_that_its_width_and_depth_ask_for():
+    torch.manual_seed(0)
+    C, n_layer = 96, 8
+    model = GPT(GPTConfig(200, 100, n_layer, 2, C, qkv_bias=True))
+    for name, p in model.named_parameters():
+        if p.dim() < 2:
+            gain = ("ln_" in name) and name.endswith("weight")
+            assert torch.equal(p, torch.full_like(p, float(gain))), name
+            continue
+        into_stream = name.endswith(("attn.proj.weight", "mlp.net.2.weight"))
+        std = (3 * C) ** -0.5 / ((2 * n_layer) ** 0.5 if into_stream else 1)
+        assert p.std().item() == pytest.approx(std, rel=0.05), name
+        assert abs(p.mean().item()) < 0.05 * std, name
+
+
 def test_the_streams_variance_does_not_grow_with_depth():
     def variance(n_layer: int) -> float:
         torch.manual_seed(0)

@@ -14,6 +14,7 @@ from lessons.errors import BadInput
 from lessons.evaluation import full_loss
 from lessons.feed_forward import FeedForward
 from lessons.ladder import build_model, find_rungs
+from lessons.language_model import LanguageModel
 from lessons.multi_head import CausalSelfAttention, MultiHeadAttention, all_at_once
 from lessons.normalization import LayerNorm, PostNormBlock, PreNormBlock
 from lessons.residual import ResidualBlock
@@ -104,6 +105,33 @@ def test_every_parameter_gets_a_gradient(rung):
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(rung):
+    weights = [torch.cat([p.flatten() for p in build_model(rung, V, seed).parameters()])
+               for seed in (3, 3, 4)]  # fmt: skip
+    assert torch.equal(weights[0], weights[1])
+    # The bigram begins with zeros, whatever the seed.
+    assert torch.equal(weights[0], weights[2]) == (rung.number == 1)
+
+
+def test_the_two_embeddings_begin_with_half_of_the_variance_each():
+    torch.manual_seed(0)
+    model = LanguageModel(vocab_size=500, n_embd=64, block_size=400, body=nn.Identity())
+    for embedding in (model.token_embedding, model.position_embedding):
+        assert embedding.weight.var().item() == pytest.approx(0.5, rel=0.03)
+        assert abs(embedding.weight.mean().item()) < 0.02
+
+
+def test_a_frame_with_a_final_norm_uses_it_last():
+    torch.manual_seed(0)
+    model = LanguageModel(V, 16, T, nn.Linear(16, 16), nn.LayerNorm(16))
+    stream = model.token_embedding(ids()) + model.position_embedding(torch.arange(T))
+    expected = model.lm_head(F.layer_norm(model.body(stream), (16,)))
+    torch.testing.assert_close(model(ids())[0], expected)
+    torch.testing.assert_close(
+        model(ids(), ids(1))[1], F.cross_entropy(expected.transpose(1, 2), ids(1))
+    )
+
+
 def test_a_text_longer_than_the_context_is_refused():
     model = build_model(find_rungs(["pre_norm"])[0], V, seed=0)
     with pytest.raises(BadInput, match="9 tokens do not fit a context of 8"):
@@ -152,6 +180,14 @@ def test_layer_norm_equals_pytorch():
     theirs.load_state_dict(ours.state_dict())
     x = 3 * torch.randn(2, 5, 16) + 1
     torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("eps", [{}, {"eps": 0.1}])
+def test_the_eps_of_layer_norm_stands_under_the_root(eps):
+    torch.manual_seed(0)
+    # So small that eps decides how long the normed position is.
+    x = 1e-3 * torch.randn(2, 5, 16)
+    torch.testing.assert_close(LayerNorm(16, **eps)(x), nn.LayerNorm(16, **eps)(x))
 
 
 def test_layer_norm_treats_each_position_alone():

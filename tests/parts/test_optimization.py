@@ -37,3 +37,13 @@ def test_only_matrices_decay():
     for name, p in model.named_parameters():
         expected = before[name] * 0.95 if p.dim() >= 2 else before[name]
         torch.testing.assert_close(p.detach(), expected)
+
+
+def test_the_optimizer_gets_every_parameter_once_and_its_settings():
+    model = GPT(GPTConfig(11, 8, 2, 2, 16))
+    config = TrainingConfig(batch_size=4, max_iters=10, learning_rate=0.5, beta2=0.8)
+    optimizer = make_optimizer(model, config)
+    trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(trained) == sorted(id(p) for p in model.parameters())
+    for group in optimizer.param_groups:
+        assert group["lr"] == 0.5 and group["betas"] == (0.9, 0.8)

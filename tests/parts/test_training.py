@@ -1,9 +1,10 @@
 import math
 
 from lessons import training
-from lessons.batches import get_batch
+from lessons.batches import get_batch, split
 from lessons.bigram import bigram_by_counting
 from lessons.errors import BadInput
+from lessons.gpt import GPT, GPTConfig
 from lessons.ladder import RUNGS, build_model, run_rung
 from lessons.sampling import generate
 from lessons.training import estimate_loss, evaluation, full_loss, train
@@ -32,6 +33,34 @@ def test_same_seed_same_losses(rung, text):
     )
     _, other = run_rung(rung, text, seed=4, device=CPU)
     assert losses.val_loss.iloc[-1] != other.val_loss.iloc[-1]
+
+
+def test_a_rung_trains_with_the_rate_of_its_settings(rung, text):
+    rung = rung.shortened(max_iters=2)
+    _, losses = run_rung(rung, text, seed=0, device=CPU)
+    still, unmoved = run_rung(rung.shortened(learning_rate=1e-12), text, seed=0, device=CPU)
+    for before, after in zip(
+        build_model(rung, 28, seed=0).parameters(), still.parameters(), strict=True
+    ):
+        torch.testing.assert_close(after, before, atol=1e-8, rtol=0)
+    # Twice the rate goes another way, from the same place.
+    rate = getattr(rung.settings, "training", rung.settings).learning_rate
+    _, twice = run_rung(rung.shortened(learning_rate=2 * rate), text, seed=0, device=CPU)
+    assert losses.val_loss.iloc[0] == unmoved.val_loss.iloc[0] == twice.val_loss.iloc[0]
+    assert losses.val_loss.iloc[-1] != twice.val_loss.iloc[-1]
+
+
+@pytest.mark.parametrize("rung", RUNGS[:-1], ids=lambda rung: rung.stem)
+def test_a_rung_is_lesson_1s_loop_with_its_settings_and_its_seed(rung, text, data):
+    rung = rung.shortened(max_iters=4, eval_interval=3, batch_size=5)
+    model, losses = run_rung(rung, text, seed=3, device=CPU)
+    by_hand = build_model(rung, 28, seed=3)
+    rows = train(by_hand, *split(data), batch_size=5, block_size=8, max_iters=4, eval_interval=3,
+                 learning_rate=rung.settings.learning_rate, seed=3)  # fmt: skip
+    assert losses.seed.eq(3).all() and losses.step.tolist() == rows.step.tolist() == [0, 3, 4]
+    assert losses.val_loss.tolist() == rows.val_loss.tolist()
+    for ours, theirs in zip(model.parameters(), by_hand.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_same_seed_same_sample(rung):
@@ -98,6 +127,28 @@ def test_estimate_loss_comes_near_full_loss(data):
     assert math.isclose(estimate, full_loss(model, data, 8), rel_tol=0.05)
     # Read from right to left the text is another one, and this model knows it less well.
     assert full_loss(model, data.flip(0), 8) > 1.5 * estimate
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda model, data: estimate_loss(model, data, 8, 8, 2),
+        lambda model, data: full_loss(model, data, 8),
+    ],
+    ids=["estimate_loss", "full_loss"],
+)
+def test_a_loss_is_measured_without_dropout(data, measure):
+    plain, drops = (GPT(GPTConfig(28, 8, 1, 2, 16), dropout) for dropout in (0.0, 0.5))
+    drops.load_state_dict(plain.state_dict())
+    assert measure(drops.train(), data) == pytest.approx(measure(plain, data), abs=1e-6)
+
+
+def test_estimate_loss_is_the_mean_over_its_batches(data):
+    model = bigram_by_counting(data, 28)
+    generator = torch.Generator().manual_seed(7)
+    losses = [model(*get_batch(data, 4, 8, generator))[1].item() for _ in range(3)]
+    assert len(set(losses)) == 3
+    assert estimate_loss(model, data, 4, 8, 3, seed=7) == pytest.approx(sum(losses) / 3)
 
 
 @pytest.mark.parametrize("training", [True, False])
