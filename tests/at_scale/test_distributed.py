@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 from lessons.at_scale.checkpoints import read_checkpoint
 from tiny_runs import gloo, torchrun, wait_for_a_checkpoint
@@ -33,7 +32,7 @@ def test_a_stopped_run_of_two_processes_says_once_how_to_go_on(tmp_path, text_fi
     with torchrun(folder, text_file, "--max-iters", "1000000") as process:
         wait_for_a_checkpoint(process, folder)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     assert errors.count("which is saved: the same command with --resume") == 1
 
 
@@ -44,9 +43,8 @@ def test_a_process_that_dies_ends_the_run_with_a_sentence(tmp_path, text_file):
         workers = psutil.Process(process.pid).children()
         worker = next(w for w in workers if w.environ().get("RANK") == "1")
         worker.kill()
-        begun = time.monotonic()
-        _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 30
+        # Without help from us the other would wait for half an hour.
+        _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "has died or cannot be reached, so process 0 of 2 stopped too: start the run" in errors
     assert not any(w.is_running() for w in workers)

@@ -24,7 +24,7 @@ def test_a_sample_comes_character_by_character(run):
         assert len(process.stdout.read(20)) == 20  # while it is still writing
         assert process.poll() is None
         process.stdout.close()
-        assert process.stderr.read() == b"" and process.wait(timeout=30) == 0
+        assert process.stderr.read() == b"" and process.wait(timeout=120) == 0
 
 
 @pytest.mark.parametrize(

@@ -81,4 +81,4 @@ def wait_for_a_checkpoint(process: subprocess.Popen, folder: Path) -> None:
     begun = time.monotonic()
     while not (folder / "last.pt").exists():
         time.sleep(0.1)
-        assert process.poll() is None and time.monotonic() - begun < 60
+        assert process.poll() is None and time.monotonic() - begun < 180

@@ -333,7 +333,7 @@ def test_ctrl_c_is_left_to_jupyterlab_and_its_status_is_passed_on(tmp_path):
     ) as process:
         assert process.stdout.readline() == b"open\n"
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=30) == 7
+        assert process.wait(timeout=120) == 7
 
 
 @pytest.mark.slow
