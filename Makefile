@@ -7,7 +7,7 @@ READY := .venv/ready
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help lab lint quick test doctor ladder bench train sample speed gpu figures norms busy \
-	notebooks workshop clean
+	polyak texts notebooks workshop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,12 @@ norms: $(READY) ## measure lesson 7's grid, what is missing of it
 
 busy: $(READY) ## measure training beside busy programs, in five minutes
 	@$(BIN)/python helper_scripts/measure/busy.py $(ARGS)
+
+polyak: $(READY) ## measure what the mean of the last weights is worth
+	@$(BIN)/python helper_scripts/measure/polyak.py $(ARGS)
+
+texts: $(READY) ## measure what presets reach on short, long and other texts
+	@$(BIN)/python helper_scripts/measure/own_text.py $(ARGS)
 
 figures: $(READY) ## draw images/ and the tables of README and TEACHING from data/
 	$(BIN)/python helper_scripts/pages/figures.py $(ARGS)

@@ -40,7 +40,7 @@ def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
             f"Tiny Shakespeare could not be downloaded ({type(error).__name__}): using Python's "
             "own language reference, so the losses will not match the table."
         )
-        return _language_reference()
+        return language_reference()
     try:
         write_whole(kept, raw)
     except OSError as error:
@@ -137,7 +137,8 @@ def _download() -> bytes:
     return response.content
 
 
-def _language_reference() -> str:
+def language_reference() -> str:
+    """The language reference of the Python that runs this: half a million characters of English."""
     from pydoc_data.topics import topics
 
     return "\n".join(topics.values())

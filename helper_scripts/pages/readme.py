@@ -1,5 +1,6 @@
 """Write the README's tables and figures (--write), or check that they are fresh (--check)."""
 
+import math
 from pathlib import Path
 
 from lessons.course.address import ROOT, address, badge
@@ -39,20 +40,34 @@ def how_measured(about: dict, n_seeds: int) -> str:
     return f"{seeds}, {way} on an {about['device']}, torch {about['torch']}"
 
 
+def worth_of_the_mean(folder: Path = EXPERIMENTS_DIR) -> tuple[pd.DataFrame, str]:
+    """What the mean of the last weights does to each rung's loss, mean and sd, and how measured."""
+    path = folder / "polyak.csv"
+    rows = read_csv(path, ["rung", "seed", "last_weights", "their_mean"])
+    worth = (rows.their_mean - rows.last_weights).groupby(rows.rung).agg(["mean", "std"])
+    device = read_json(path.with_suffix(".json"))["device"]
+    return worth, f"{rows.seed.nunique()} seeds on an {device}, mean ± sd"
+
+
 def ladder_table(folder: Path = LOSSES_DIR) -> str:
-    """The table in Markdown, from the loss files alone; a rung without files has no row."""
+    """The table in Markdown, from records alone; a rung without loss files has no row."""
     table = summary(read_losses(folder))
+    worth, how_worth = worth_of_the_mean()
     rows, measured = [], {}
     for rung in (rung for rung in LADDER if rung.stem in table.index):
         row, about = table.loc[rung.stem], read_json(folder / f"{rung.stem}.json")
         measured.setdefault(how_measured(about, int(row.seeds)), []).append(rung.title)
         spread = "" if row.seeds == 1 else f" ± {row.sd:.3f}"
+        by_mean = ""
+        if rung.stem in worth.index:
+            by_mean = "{:+.3f} ± {:.3f}".format(*worth.loc[rung.stem]).replace("-", "−")
         rows.append({
             "rung": f"{rung.number} · {rung.title}",
             "lesson": str(rung.lesson),
             "idea": rung.idea,
             "parameters": f"{about['parameters']:,}",
             "final validation loss": f"{row.val_loss:.3f}{spread}",
+            "of it by the mean": by_mean,
             "published": f"{rung.published:.2f}",
             "seconds": f"{row.seconds:.0f}",
         })  # fmt: skip
@@ -62,7 +77,8 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     note = (
         "\n\nLosses in nats per character, on the whole validation split: mean ± sd over seeds. "
         f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
-        f"Published: {PUBLISHED_SOURCE}."
+        "By the mean: what ending with the mean of the last weights does to the loss, against the "
+        f"last weights of the same run ({how_worth}). Published: {PUBLISHED_SOURCE}."
     )
     if SCALED_UP.stem in table.index:
         note += " For scaled up it is the lowest of a run, from nanoGPT's README, and so is ours."
@@ -117,12 +133,40 @@ def busy_table(folder: Path = EXPERIMENTS_DIR) -> str:
     )
 
 
+def own_text_table(folder: Path = EXPERIMENTS_DIR) -> str:
+    """What trainings on several texts reached, from own_text.csv alone."""
+    path, keys = folder / "own_text.csv", ["preset", "text", "n_chars", "vocab_size", "count_loss"]
+    measured = ["best_loss", "best_step", "last_loss"]
+    rows = read_csv(path, ["seed", *keys, *measured])
+    table = rows.groupby(keys, sort=False)[measured].mean().reset_index()
+    about = read_json(path.with_suffix(".json"))
+    training = about["training"]
+    last_step = table.preset.map({name: how["max_iters"] for name, how in training.items()})
+    at = "{:.2f} at step {:,.0f}".format
+    shown = pd.DataFrame({
+        "preset": "`" + table.preset + "`",
+        "text": table.text,
+        "characters": table.n_chars.map("{:,}".format),
+        "ln V": table.vocab_size.map(lambda v: f"ln {v} = {math.log(v):.2f}"),
+        "counting pairs": table.count_loss.map("{:.2f}".format),
+        "lowest loss": [at(*pair) for pair in zip(table.best_loss, table.best_step, strict=True)],
+        "last loss": [at(*pair) for pair in zip(table.last_loss, last_step, strict=True)],
+    })  # fmt: skip
+    n_seeds = rows.groupby(keys).seed.nunique().min()
+    return (
+        f"{markdown(shown, words=['preset', 'text'])}\n\nValidation losses in nats per character, "
+        f"measured every {training['small']['eval_interval']} steps; "
+        f"{'one seed' if n_seeds == 1 else f'{n_seeds} seeds'} on an {about['device']}."
+    )
+
+
 def refreshed(page: str) -> str:
     """The page with its parts written anew."""
     page = replace_between(page, "lessons", lessons_table())
     page = replace_between(page, "ladder table", ladder_table())
     page = replace_between(page, "presets", presets_table())
     page = replace_between(page, "busy", busy_table())
+    page = replace_between(page, "own text", own_text_table())
     return replace_between(page, "gpu", gpu_report())
 
 
