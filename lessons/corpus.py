@@ -110,10 +110,7 @@ def _version(file: TextIO) -> tuple[int, int]:
 
 
 def _read(path: Path) -> str:
-    check_regular(path)
-    if path.exists() and path.stat().st_size > MAX_BYTES:
-        raise BadInput(f"{path} has more than {MAX_BYTES / 1e9:.0f} GB, too much to keep in memory:"
-                       " use a part of it, or train with `make train`.")  # fmt: skip
+    check_regular(path, MAX_BYTES)
     return "".join(read_chunks(path))
 
 
