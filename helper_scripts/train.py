@@ -9,13 +9,13 @@ from lessons.arguments import SEED, Parser
 from lessons.at_scale.description import Computation, RunDescription
 from lessons.at_scale.distributed import first_on_main, process_group, rank, world_size
 from lessons.at_scale.loop import train_at_scale
-from lessons.at_scale.memory import check_memory
+from lessons.at_scale.memory import check_memory, parameters
 from lessons.at_scale.precision import DTYPES, pick_dtype
 from lessons.at_scale.run_folder import begin, claimed, describe, read_run, resume
 from lessons.at_scale.token_file import open_tokens
 from lessons.device import dtype_name, machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly
-from lessons.gpt import GPT, parameter_count
+from lessons.gpt import GPT
 from lessons.presets import PRESETS, TRAINING_RANGES, find_preset
 
 import torch
@@ -105,10 +105,8 @@ def train(args: argparse.Namespace, device: torch.device, claims: ExitStack) -> 
     """Train, and say at the end how it went; the folder stays claimed until `claims` ends."""
     folder, run, checkpoint = first_on_main(lambda: prepare(args, device, claims))
     dtype = pick_dtype(device, run.shape.n_embd, args.dtype)
-    torch.manual_seed(run.seed)
-    model = GPT(run.shape, run.training.dropout).to(device)
     computation = Computation(
-        parameters=parameter_count(model),
+        parameters=parameters(run.shape),
         **machine_facts(device),
         dtype=dtype_name(dtype),
         processes=world_size(),
@@ -118,7 +116,9 @@ def train(args: argparse.Namespace, device: torch.device, claims: ExitStack) -> 
     if rank() == 0:
         describe(folder, run)
         print(f"{folder}: {computation.parameters:,} parameters, {computation.dtype} on "
-              f"{computation.device}")  # fmt: skip
+              f"{computation.device}", flush=True)  # fmt: skip
+    torch.manual_seed(run.seed)
+    model = GPT(run.shape, run.training.dropout).to(device)
     losses = train_at_scale(model, *open_tokens(folder), run.training, seed=run.seed, dtype=dtype,
                             compile=args.compile, folder=folder, run=run,
                             resume_from=checkpoint)  # fmt: skip

@@ -84,18 +84,14 @@ def read_chunks(path: Path, n_chars: int = 2**22) -> Iterator[str]:
 
 
 def _decoded(file: TextIO, path: Path, n_chars: int) -> Iterator[str]:
-    def version() -> tuple[int, int]:
-        about = os.fstat(file.fileno())
-        return about.st_size, about.st_mtime_ns
-
-    begun = version()
+    begun = _version(file)
     try:
         # Files of /proc say that they are empty, and some of them never end.
         chunk = file.read(n_chars) if begun[0] else ""
         if not chunk:
             raise BadInput(f"{path} is empty: put some text into it, or delete it.")
         while chunk:
-            if version() != begun:  # what is written to all the time might never end
+            if _version(file) != begun:  # what is written to all the time might never end
                 raise BadInput(f"{path} changed while it was read: try again once it is complete.")
             yield chunk
             chunk = file.read(n_chars)
@@ -107,11 +103,14 @@ def _decoded(file: TextIO, path: Path, n_chars: int) -> Iterator[str]:
         ) from None
 
 
+def _version(file: TextIO) -> tuple[int, int]:
+    """What differs once somebody has written to the file: its size and its time."""
+    about = os.fstat(file.fileno())
+    return about.st_size, about.st_mtime_ns
+
+
 def _read(path: Path) -> str:
-    check_regular(path)
-    if path.exists() and path.stat().st_size > MAX_BYTES:
-        raise BadInput(f"{path} has more than {MAX_BYTES / 1e9:.0f} GB, too much to keep in memory:"
-                       " use a part of it, or train with `make train`.")  # fmt: skip
+    check_regular(path, MAX_BYTES)
     return "".join(read_chunks(path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shutil
 import stat
@@ -17,6 +18,8 @@ from lessons.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MAX_TABLE_BYTES = 10**8  # of a JSON or CSV file; those of the course have some thousands
 
 
 @contextmanager
@@ -92,17 +95,23 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
-def check_regular(path: Path) -> None:
-    """Raises BadInput for a folder, a pipe or a device, which one could read for ever."""
+def check_regular(path: Path, max_bytes: float = math.inf) -> None:
+    """Raises BadInput for what could be read for ever: a folder, a pipe, a device, a huge file."""
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):  # whoever opens it will say why it cannot be read
+        about = path.stat()
+    except OSError:  # whoever opens it will say why it cannot be read
         return
+    except ValueError:
+        raise BadInput(f"{str(path)!r} cannot be the name of a file: it holds a zero.") from None
+    mode = about.st_mode
     if not stat.S_ISREG(mode):
         is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
         kind = "folder" if stat.S_ISDIR(mode) else "device" if is_device else "pipe"
         raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
                        "name that.")  # fmt: skip
+    if about.st_size > max_bytes:
+        raise BadInput(f"{path} has {about.st_size / 1e9:,.1f} GB, too much to read at once: use a "
+                       "part of it.")  # fmt: skip
 
 
 def write_json(path: Path, values: dict) -> None:
@@ -112,7 +121,7 @@ def write_json(path: Path, values: dict) -> None:
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file; raises BadInput if it is missing or holds anything else."""
-    check_regular(path)
+    check_regular(path, MAX_TABLE_BYTES)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -142,7 +151,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     # Imported here, because the doctor imports this module before any package is installed.
     import pandas as pd
 
-    check_regular(path)
+    check_regular(path, MAX_TABLE_BYTES)
     columns = list(columns)
     try:
         table = pd.read_csv(path)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """In this block the first Ctrl-C or SIGTERM only makes the yielded function return True.
 
-    A second one ends the program at once, as usual.
+    A second one ends the program at once, as usual; stderr says so, for a step may be long.
     """
     asked = threading.Event()
     # Only the main thread may have handlers; elsewhere nothing is caught.
@@ -21,6 +21,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     def note(number, frame) -> None:
         asked.set()
         signal.signal(number, before[number])
+        if os.environ.get("RANK", "0") == "0":
+            # Not print, which the signal may have interrupted.
+            os.write(2, b"\nStopping after this step; a second time stops at once.\n")
 
     before = {number: signal.signal(number, note) for number in signals}
     try:

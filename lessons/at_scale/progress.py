@@ -41,12 +41,7 @@ class Progress:
     def shown(self) -> Iterator[None]:
         """In this block the bar is on the screen, and its clock goes on also during a long step."""
         ended = threading.Event()
-
-        def redraw() -> None:
-            while not ended.wait(REDRAW_SECONDS):
-                self.bar.refresh()
-
-        clock = threading.Thread(target=redraw, daemon=True)
+        clock = threading.Thread(target=self._redraw, args=(ended,), daemon=True)
         with self.bar:
             clock.start()
             try:
@@ -54,6 +49,10 @@ class Progress:
             finally:
                 ended.set()
                 clock.join()
+
+    def _redraw(self, ended: threading.Event) -> None:
+        while not ended.wait(REDRAW_SECONDS):
+            self.bar.refresh()
 
     def start_step(self) -> None:
         """Call this before each step, so that evaluations do not count as time of the steps."""

@@ -20,7 +20,8 @@ from lessons.at_scale.checkpoints import (
 from lessons.at_scale.description import RunDescription
 from lessons.at_scale.distributed import micro_batch_size, rank
 from lessons.at_scale.state import TrainingState
-from lessons.at_scale.token_file import check_tokens, described_tokens, write_tokens
+from lessons.at_scale.token_file import check_tokens, described_tokens
+from lessons.at_scale.token_writing import write_tokens
 from lessons.errors import BadInput, first_line
 from lessons.evaluation import COLUMNS
 from lessons.files import link, read_json, set_aside, write_csv, write_json

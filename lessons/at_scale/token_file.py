@@ -4,27 +4,22 @@ A folder holds tokens.bin, the ids as uint16, and tokens.json, which describes t
 SHA-256 is the checksum of both: they are whole if they give that text back.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 from lessons.at_scale.description import RunDescription, checked
-from lessons.corpus import check_length, load_text, read_chunks
+from lessons.corpus import check_length
 from lessons.errors import BadInput
-from lessons.files import read_json, whole_file, write_json
+from lessons.files import read_json
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 Chunk = TypeVar("Chunk", str, np.ndarray)
-N_CODES = 0x110000  # how many characters Unicode has room for
-_WAY_OUT = (
-    "and its losses could not be compared: leave out --text to continue with the run's own, or "
-    "start a new run with another --out"
-)
 MAX_VAL_TOKENS = 1_000_000  # enough for two or three decimals of a loss
 
 
@@ -37,80 +32,24 @@ class Tokens:
     text_sha256: str
 
 
-def write_tokens(
-    text: str | Path | None, folder: Path, block_size: int, run: RunDescription | None = None
-) -> Tokens:
-    """Tokenize the file `text`, or Tiny Shakespeare, into `folder`, unless it is there already.
-
-    A `run` that is resumed must have the same text. Raises BadInput, before anything is written,
-    for a text that is not the run's or too short for block_size, a file that cannot be read, and
-    more than 65,536 distinct characters.
-    """
-    chunks = _chunks(text)
-    tokens = _scanned(chunks, run)
-    if len(tokens.vocabulary) > 2**16:
-        raise BadInput(f"The text has {len(tokens.vocabulary):,} distinct characters, but uint16 "
-                       "ids tell only 65,536 apart: remove the rarest ones.")  # fmt: skip
-    check_length(range(n_validation(tokens.n_tokens)), block_size)
-    if described_tokens(folder) == tokens and _are_whole(folder, tokens):
-        return tokens
-    ids, digest = np.zeros(N_CODES, dtype=np.uint16), sha256()
-    ids[_codes(tokens.vocabulary)] = np.arange(len(tokens.vocabulary))
-    try:
-        # The JSON first: a tokens.bin alone is then somebody else's.
-        write_json(folder / "tokens.json", asdict(tokens))
-        with whole_file(folder / "tokens.bin") as file:
-            for chunk in _shown(chunks(), "writing tokens"):
-                digest.update(chunk.encode())
-                file.write(ids[_codes(chunk)].tobytes())
-            if digest.hexdigest() != tokens.text_sha256:
-                raise BadInput(f"{text} changed between its first and its second reading: try "
-                               "again once it is complete.")  # fmt: skip
-    except OSError as error:
-        raise BadInput(
-            f"The tokens, {2 * tokens.n_tokens / 1e9:.2f} GB, cannot be written to {folder} "
-            f"({error.strerror or error}): make room for them there, or name another --out."
-        ) from None
-    return tokens
-
-
 def check_tokens(folder: Path, run: RunDescription) -> None:
     """Raises BadInput unless `folder` holds the whole text of `run`; reads all of it."""
     tokens = described_tokens(folder)
     if tokens is None or tokens.text_sha256 != run.text_sha256:
         raise BadInput(f"{folder} does not have the run's tokens: give its text again with --text.")
-    if not _are_whole(folder, tokens):
+    try:
+        whole = are_whole(folder, tokens)
+    except OSError as error:
+        raise BadInput(f"{folder / 'tokens.bin'} cannot be read ({error.strerror}).") from None
+    if not whole:
         raise BadInput(
-            f"The run's tokens in {folder} are damaged: give its text again with --text."
+            f"The tokens in {folder} are damaged: give the run's text again with --text."
         )
-    _check_vocabulary(tokens, run)
+    check_vocabulary(tokens, run)
     check_length(range(n_validation(tokens.n_tokens)), run.shape.block_size)
 
 
-def _scanned(chunks: Callable[[], Iterable[str]], run: RunDescription | None) -> Tokens:
-    """What a text holds, read once; raises BadInput if it is not the text of `run`."""
-    seen, digest, n_tokens = np.zeros(N_CODES, dtype=bool), sha256(), 0
-    known, problem = set(run.vocabulary) if run else set(), "This is not the run's text"
-    for chunk in _shown(chunks(), "reading the text"):
-        codes = _codes(chunk)
-        if known and (unknown := set(chunk) - known):
-            first = min(chunk.index(ch) for ch in unknown)
-            problem = (f"The character {chunk[first]!r} at position {n_tokens + first} of the text "
-                       "is not in this run's vocabulary")  # fmt: skip
-            known = set()  # the first one is enough
-        seen[codes] = True
-        digest.update(chunk.encode())
-        n_tokens += len(codes)
-    vocabulary = "".join(chr(code) for code in np.flatnonzero(seen))
-    tokens = Tokens(vocabulary, n_tokens, digest.hexdigest())
-    if run is not None:
-        if tokens.text_sha256 != run.text_sha256:
-            raise BadInput(f"{problem}, {_WAY_OUT}.")
-        _check_vocabulary(tokens, run)
-    return tokens
-
-
-def _check_vocabulary(tokens: Tokens, run: RunDescription) -> None:
+def check_vocabulary(tokens: Tokens, run: RunDescription) -> None:
     """Raises BadInput if `run` says another vocabulary than that of its own text."""
     said = (run.vocabulary, run.shape.vocab_size)
     if said != (tokens.vocabulary, len(tokens.vocabulary)):
@@ -154,17 +93,17 @@ def described_tokens(folder: Path) -> Tokens | None:
         return None
 
 
-def _are_whole(folder: Path, tokens: Tokens) -> bool:
+def are_whole(folder: Path, tokens: Tokens) -> bool:
     """Whether tokens.bin gives back the text that it was made from."""
     if _size(folder) != 2 * tokens.n_tokens:
         return False
-    codes, digest = _codes(tokens.vocabulary), sha256()
+    codes, digest = codes_of(tokens.vocabulary), sha256()
     if tokens.vocabulary.isascii():  # then a code is the character's only byte, in UTF-8 too
         codes = codes.astype(np.uint8)
     seen = np.zeros(len(codes), dtype=bool)
     with open(folder / "tokens.bin", "rb") as file:
         blocks = iter(lambda: file.read(2**21), b"")
-        for ids in _shown((np.frombuffer(block, np.uint16) for block in blocks), "checking tokens"):
+        for ids in shown((np.frombuffer(block, np.uint16) for block in blocks), "checking tokens"):
             if ids.max() >= len(codes):
                 return False
             if not seen.all():
@@ -179,15 +118,7 @@ def _size(folder: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _chunks(text: str | Path | None) -> Callable[[], Iterable[str]]:
-    """A function that reads the text from its start, each time it is called."""
-    if text is not None:
-        return lambda: read_chunks(Path(text))
-    whole = load_text()
-    return lambda: [whole]
-
-
-def _shown(chunks: Iterable[Chunk], doing: str) -> Iterator[Chunk]:
+def shown(chunks: Iterable[Chunk], doing: str) -> Iterator[Chunk]:
     """The same chunks, with a bar once they take more than two seconds."""
     with tqdm(desc=doing, unit=" tokens", unit_scale=True, delay=2, leave=False, ncols=100) as bar:
         for chunk in chunks:
@@ -195,6 +126,6 @@ def _shown(chunks: Iterable[Chunk], doing: str) -> Iterator[Chunk]:
             bar.update(len(chunk))
 
 
-def _codes(chunk: str) -> np.ndarray:
+def codes_of(chunk: str) -> np.ndarray:
     """The Unicode code of each character, (N,); a question mark's for what no text can hold."""
     return np.frombuffer(chunk.encode("utf-32-le", "replace"), dtype=np.uint32)

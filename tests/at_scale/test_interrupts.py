@@ -40,13 +40,16 @@ class InterruptedBar(tqdm):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(data, tmp_path):
+def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(
+    data, tmp_path, capfd
+):
     whole = train_at_scale(new_model(0.2), *split(data), FEW, folder=tmp_path / "a")
     with pytest.raises(Stopped, match="Stopped at step 13 of 20, which is saved.*--resume"):
         train_at_scale(
             new_model(0.2), *split(data), FEW, folder=tmp_path / "b",
             progress=InterruptedBar(total=20),
         )  # fmt: skip
+    assert "Stopping after this step; a second time stops at once." in capfd.readouterr().err
     stopped = read_checkpoint(tmp_path / "b" / "last.pt")
     assert stopped["step"] == 13
     resumed = train_at_scale(

@@ -70,7 +70,7 @@ def test_lost_and_damaged_tokens_are_asked_for_and_taken(run, refused, text_file
     tokens = run.folder / "tokens.bin"
     whole = tokens.read_bytes()
     damage(tokens)
-    assert "give its text again with --text" in refused("--resume")
+    assert "text again with --text" in refused("--resume")
     run("--resume", "--text", text_file)
     assert tokens.read_bytes() == whole
 
@@ -80,7 +80,7 @@ def test_a_vocabulary_changed_in_the_tokens_description_is_found(run, refused, t
     about = run.folder / "tokens.json"
     before = about.read_bytes()
     edit(about, vocabulary=json.loads(before)["vocabulary"][::-1])
-    assert "damaged: give its text again with --text" in refused("--resume")
+    assert "damaged: give the run" in refused("--resume")
     run("--resume", "--text", text_file)
     assert about.read_bytes() == before
 

@@ -4,8 +4,9 @@ import os
 from dataclasses import replace
 from time import perf_counter
 
-from lessons.at_scale import token_file
-from lessons.at_scale.token_file import as_ids, open_tokens, write_tokens
+from lessons.at_scale import token_writing
+from lessons.at_scale.token_file import are_whole, as_ids, open_tokens
+from lessons.at_scale.token_writing import write_tokens
 from lessons.batches import split
 from lessons.corpus import read_chunks, sha256
 from lessons.errors import BadInput
@@ -16,7 +17,7 @@ import torch
 
 
 def test_the_tokens_are_those_of_the_tokenizer(tmp_path, text_file, text, data, monkeypatch):
-    monkeypatch.setattr(token_file, "read_chunks", lambda path: read_chunks(path, n_chars=100))
+    monkeypatch.setattr(token_writing, "read_chunks", lambda path: read_chunks(path, n_chars=100))
     about = write_tokens(text_file, tmp_path, 8)
     assert about.n_tokens == len(text) and about.text_sha256 == sha256(text)
     assert CharTokenizer(text).encode(about.vocabulary) == list(range(28))
@@ -56,7 +57,7 @@ def change_between_readings(monkeypatch, change) -> None:
             change(path)
         yield from read_chunks(path)
 
-    monkeypatch.setattr(token_file, "read_chunks", chunks)
+    monkeypatch.setattr(token_writing, "read_chunks", chunks)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +96,18 @@ def test_tokens_are_whole_only_if_they_give_the_text_back(tmp_path, characters):
     path = tmp_path / "text.txt"
     path.write_text(characters * 100, encoding="utf-8")
     about = write_tokens(path, tmp_path, 8)
-    assert token_file._are_whole(tmp_path, about)
-    assert not token_file._are_whole(tmp_path, replace(about, vocabulary=about.vocabulary[::-1]))
-    assert not token_file._are_whole(tmp_path, replace(about, vocabulary=about.vocabulary + "~"))
-    assert not token_file._are_whole(tmp_path, replace(about, vocabulary="\ud800bc"))
+    assert are_whole(tmp_path, about)
+    assert not are_whole(tmp_path, replace(about, vocabulary=about.vocabulary[::-1]))
+    assert not are_whole(tmp_path, replace(about, vocabulary=about.vocabulary + "~"))
+    assert not are_whole(tmp_path, replace(about, vocabulary="\ud800bc"))
     tokens = bytearray((tmp_path / "tokens.bin").read_bytes())
     for place in (0, len(tokens) // 2, len(tokens) - 1):
         tokens[place] ^= 1
         (tmp_path / "tokens.bin").write_bytes(tokens)
-        assert not token_file._are_whole(tmp_path, about)
+        assert not are_whole(tmp_path, about)
         tokens[place] ^= 1
     (tmp_path / "tokens.bin").write_bytes(tokens[2:4] + tokens[:2] + tokens[4:])
-    assert not token_file._are_whole(tmp_path, about)
+    assert not are_whole(tmp_path, about)
 
 
 @pytest.mark.slow
@@ -116,5 +117,5 @@ def test_checking_tokens_takes_less_time_than_writing_them(tmp_path, text):
     begun = perf_counter()
     about = write_tokens(path, tmp_path, 8)
     written = perf_counter()
-    assert token_file._are_whole(tmp_path, about)
+    assert are_whole(tmp_path, about)
     assert perf_counter() - written < written - begun
