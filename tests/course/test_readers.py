@@ -46,7 +46,7 @@ def test_the_minutes_are_those_of_a_slow_reader(path):
     minutes += sum("**Predict.**" in text or "**Guess.**" in text for text in prose)
     minutes += sum("image/png" in out.get("data", {}) for cell in code for out in cell.outputs)
     notebook = nbformat.read(path, as_version=4)
-    assert minutes - 2.5 <= notebook.metadata["gpt_ladder"]["minutes"]["lesson"] <= minutes + 20
+    assert minutes <= notebook.metadata["gpt_ladder"]["minutes"]["lesson"] <= minutes + 20
 
 
 @pytest.mark.parametrize("path", FIRST, ids=lambda path: path.stem)
