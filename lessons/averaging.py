@@ -23,28 +23,28 @@ def average_by_loops(x: torch.Tensor) -> torch.Tensor:
 def average_by_matrix_product(x: torch.Tensor) -> torch.Tensor:
     """A triangular matrix whose rows sum to 1, times x."""
     T = x.shape[1]
-    weights = torch.ones(T, T, dtype=x.dtype, device=x.device).tril()
-    weights = weights / weights.sum(dim=1, keepdim=True)  # (T, T)
-    return weights @ x  # (T, T) @ (B, T, C) -> (B, T, C)
+    shares = torch.ones(T, T, dtype=x.dtype, device=x.device).tril()
+    shares = shares / shares.sum(dim=1, keepdim=True)  # (T, T)
+    return shares @ x  # (T, T) @ (B, T, C) -> (B, T, C)
 
 
 def average_by_softmax(x: torch.Tensor) -> torch.Tensor:
-    """The same weights as a softmax over scores; equal scores give an equal share."""
+    """The same shares as a softmax over scores: equal scores give equal ones."""
     T = x.shape[1]
     scores = torch.zeros(T, T, dtype=x.dtype, device=x.device)
     mask = torch.ones(T, T, dtype=torch.bool, device=x.device).tril()
     # exp(-inf) is 0: the future gets no share at all.
     scores = scores.masked_fill(~mask, float("-inf"))
-    weights = F.softmax(scores, dim=-1)  # (T, T)
-    return weights @ x  # (B, T, C)
+    shares = F.softmax(scores, dim=-1)  # (T, T)
+    return shares @ x  # (B, T, C)
 
 
 def average_by_einops(x: torch.Tensor) -> torch.Tensor:
     """The product again, with its axes named: t gathers from every s."""
     T = x.shape[1]
-    weights = torch.ones(T, T, dtype=x.dtype, device=x.device).tril()
-    weights = weights / weights.sum(dim=1, keepdim=True)  # (T, T)
-    return einsum(weights, x, "t s, b s c -> b t c")
+    shares = torch.ones(T, T, dtype=x.dtype, device=x.device).tril()
+    shares = shares / shares.sum(dim=1, keepdim=True)  # (T, T)
+    return einsum(shares, x, "t s, b s c -> b t c")
 
 
 class AveragingLanguageModel(nn.Module):
@@ -57,14 +57,14 @@ class AveragingLanguageModel(nn.Module):
         nn.init.zeros_(self.token_embedding.weight)
         self.scores = nn.Parameter(torch.zeros(block_size, block_size), requires_grad=learn)
 
-    def weights(self, T: int) -> torch.Tensor:
+    def shares(self, T: int) -> torch.Tensor:
         """Row t holds the shares of positions 0 to t, (T, T)."""
         mask = torch.ones(T, T, dtype=torch.bool, device=self.scores.device).tril()
         return F.softmax(self.scores[:T, :T].masked_fill(~mask, float("-inf")), dim=-1)  # (T, T)
 
     def forward(self, idx: torch.Tensor, targets: torch.Tensor | None = None):
         votes = self.token_embedding(idx)  # (B, T, V)
-        logits = self.weights(idx.shape[1]) @ votes  # (B, T, V)
+        logits = self.shares(idx.shape[1]) @ votes  # (B, T, V)
         if targets is None:
             return logits, None
         return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())

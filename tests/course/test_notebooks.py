@@ -220,9 +220,8 @@ def test_the_minutes_stand_in_the_metadata_and_in_the_text(path, notebook):
     assert minutes.keys() == {"lesson", "exercises"}, f"{path.name}'s metadata: {minutes}"
     line = "**Minutes:** {lesson} to read and run, {exercises} for the exercises.".format(**minutes)
     assert line in notebook.cells[0].source
-    assert 20 <= minutes["lesson"] <= 45
     lesson = read_lesson(path)
-    assert [exercise.minutes for exercise in lesson.exercises] == [5, 15, 30]
+    assert [exercise.minutes for exercise in lesson.exercises] == [10, 25, 45]
     assert (lesson.minutes, lesson.exercise_minutes) == (minutes["lesson"], minutes["exercises"])
 
 

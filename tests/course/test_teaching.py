@@ -86,12 +86,12 @@ def test_a_plan_fits_its_time_and_has_minutes_to_spare(plan, limit):
 @pytest.mark.parametrize(
     "old, new, sentence",
     [
-        ("| spare | 10 |", "| spare | 11 |", "takes 91 of 90"),
-        ("| lesson 3 | 45 |", "| lesson 3 | 40 |", "40 minutes for lesson 3, and .* has 45"),
-        ("lesson 1, exercise 1 | 5 |", "lesson 1, exercise 1 | 6 |", "and the notebook has 5"),
-        ("lesson 1, shortened | 30 |", "lesson 1, shortened | 45 |", "and the notebook has 45"),
+        ("| spare | 15 |", "| spare | 16 |", "takes 91 of 90"),
+        ("| lesson 3 | 65 |", "| lesson 3 | 60 |", "60 minutes for lesson 3, and .* has 65"),
+        ("lesson 1, exercise 1 | 10 |", "lesson 1, exercise 1 | 11 |", "and the notebook has 10"),
+        ("lesson 1, shortened | 35 |", "lesson 1, shortened | 75 |", "and the notebook has 75"),
         ("| ladder | 10 |", "| the ladder | 10 |", "'the ladder' in a plan is neither"),
-        ("| lesson 3 | 45 |", "| lesson 0 | 45 |", "'lesson 0' in a plan is neither"),
+        ("| lesson 3 | 65 |", "| lesson 0 | 65 |", "'lesson 0' in a plan is neither"),
         ("lesson 1, exercise 1 |", "lesson 1, exercise 4 |", "'lesson 1, exercise 4' in a plan"),
         ("### 90 minutes\n", "### An hour\n", "takes 0 of 90"),
     ],
