@@ -3,8 +3,9 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each, shape_of
-from lessons.checks.tables import fair, rows_of, told_apart
+from lessons.checks.tables import fair, rows_of, told_apart, vocabulary
 from lessons.checks.verdict import Mistake, check
 
 import torch
@@ -110,11 +111,12 @@ def RMSNorm(answer):  # the name of the class that it checks
 
 
 @check
-def warmup_experiment(answer, vocab_size):
+def warmup_experiment(answer, text):
     """The table of gentle starts: block, warmup, first_loss, last_loss."""
     settings = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
     rows = rows_of(answer, settings, ["first_loss", "last_loss"])
-    fair(rows, "last_loss", vocab_size, "warmup")
+    bands = recorded(rows, "warmup_experiment", text)
+    fair(rows, "last_loss", vocabulary(text), "warmup")
     told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
     if rows.last_loss["post", 100] > rows.last_loss["post", 0] - 0.1:
         raise Mistake(
@@ -126,3 +128,4 @@ def warmup_experiment(answer, vocab_size):
             "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this "
             "learning rate: are the names swapped? Post-norm is `ln(x + f(x))`."
         )
+    return said(rows, bands)

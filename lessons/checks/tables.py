@@ -11,37 +11,53 @@ import pandas as pd
 
 
 def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd.DataFrame:
-    """A copy of the table, indexed by its settings, with the expected rows in order.
+    """A copy of the table, indexed by its settings, with the expected rows in order, as floats.
 
     `settings` has a list of values for each column that says what was tried: the n-th values
     together make the n-th expected row. Raises Mistake for what is missing or not a number.
     """
     if not isinstance(table, pd.DataFrame):
         raise Mistake("Return a pandas DataFrame: `pd.DataFrame(rows, columns=[...])`.")
-    if any(name in settings for name in table.index.names):
-        table = table.reset_index()
+    table = _without_index(table, list(settings))
     for name in (*settings, *measured):
         if list(table.columns).count(name) != 1:
             n = list(table.columns).count(name)
             raise Mistake(
                 f"The table has {n} columns named `{name}`: it has {', '.join(map(str, table))}."
             )
-    places = [_place(table, settings, row) for row in zip(*settings.values(), strict=True)]
-    numbers = table.iloc[places][measured].apply(lambda column: column.map(_number))
+    expected = list(zip(*settings.values(), strict=True))
+    places = [_place(table, settings, row) for row in expected]
+    runs = [named(settings, row) for row in expected]
+    numbers = {
+        name: [_measured(table[name].iloc[n], name, run)
+               for n, run in zip(places, runs, strict=True)]
+        for name in measured
+    }  # fmt: skip
     index = [pd.Index(values, name=name) for name, values in settings.items()]
-    numbers.index = index[0] if len(index) == 1 else pd.MultiIndex.from_arrays(index)
-    if numbers.isna().any(axis=None):
-        raise Mistake("An entry of the table is NaN or not a number: look at that run.")
-    return numbers
+    whole = index[0] if len(index) == 1 else pd.MultiIndex.from_arrays(index)
+    return pd.DataFrame(numbers, index=whole)
+
+
+def _without_index(table: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
+    """The table with those settings as columns that are only in its index."""
+    only_there = [name for name in table.index.names if name in settings and name not in table]
+    if only_there:
+        table = table.reset_index(level=only_there)
+    return table.reset_index(drop=True)
 
 
 def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
     """The position of the row with these settings; raises Mistake unless there is exactly one."""
-    columns = [table[name] for name in settings]
+    columns = [table[name].tolist() for name in settings]
+    # A column with text in it, such as "none" beside 0, may be all text.
+    as_text = [any(isinstance(value, str) for value in values) for values in settings.values()]
     found = [n for n, values in enumerate(zip(*columns, strict=True))
-             if all(map(_same, values, row))]  # fmt: skip
+             if all(map(_same, values, row, as_text))]  # fmt: skip
     if len(found) != 1:
-        there = "; ".join(f"{c.name}: {', '.join(map(repr, c.unique().tolist()))}" for c in columns)
+        there = "; ".join(
+            f"{name}: {', '.join(dict.fromkeys(repr(_plain(value)) for value in values))}"
+            for name, values in zip(settings, columns, strict=True)
+        )
         raise Mistake(
             f"The table has {len(found)} rows for {named(settings, row)}, and should have one. "
             f"It holds {there}."
@@ -49,18 +65,43 @@ def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
     return found[0]
 
 
-def _same(value: object, expected: object) -> bool:
-    if isinstance(expected, str) or isinstance(value, str):
-        return value == expected
+def _same(value: object, expected: object, as_text: bool) -> bool:
+    value = _plain(value)
+    if isinstance(value, str):
+        return as_text and value == str(expected)
+    if isinstance(expected, str) or isinstance(value, bool) > isinstance(expected, bool):
+        return False  # a bool is not the number 1, though 1 may stand for True
     return math.isclose(_number(value), expected, rel_tol=1e-6)
 
 
+def _plain(value: object) -> object:
+    """What an array or a tensor of one entry holds, as Python's own type."""
+    try:
+        return value.item()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return value
+
+
 def _number(value: object) -> float:
-    """A number, or a tensor that holds one, as a float; NaN for anything else."""
+    """A plain value as a float; NaN for what is no number."""
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError):
         return math.nan
+
+
+def _measured(value: object, name: str, run: str) -> float:
+    """An entry of the table as a float; raises Mistake for one that is not a finite number."""
+    value = _plain(value)
+    entry = f"`{name}` for {run} is {value!r:.60}"
+    if isinstance(value, str | bytes):
+        raise Mistake(f"{entry}, which is text: put the number itself into the table.")
+    if isinstance(value, bool | complex):
+        kind = "true or false" if isinstance(value, bool) else "a complex number"
+        raise Mistake(f"{entry}, {kind}: put what was measured there, one real number.")
+    if not math.isfinite(_number(value)):
+        raise Mistake(f"{entry}, NaN or not a finite number: look at that run.")
+    return float(value)
 
 
 def named(settings: dict[str, list], row: tuple) -> str:
@@ -75,13 +116,21 @@ def label(rows: pd.DataFrame, n: int) -> str:
     return ", ".join(f"{k} {v}" for k, v in zip(rows.index.names, values, strict=True))
 
 
+def vocabulary(text: object) -> int:
+    """How many characters the text has that the check was given."""
+    if not isinstance(text, str):
+        raise Mistake("The check takes two things, the table and `text`, all that was loaded.")
+    return len(set(text))
+
+
 def fair(rows: pd.DataFrame, column: str, vocab_size: int, *settings: str) -> None:
     """Raise Mistake for a run whose losses are not plausible, or a setting that changes nothing.
 
     `column` holds the losses at the end, first_loss those at the beginning.
     """
-    in_nats(rows, column, vocab_size)
     fresh(rows, vocab_size)
+    in_nats(rows, column, vocab_size)
+    unrounded(rows[column])
     for setting in settings:
         told_apart(rows, column, setting)
 
@@ -90,6 +139,13 @@ def fresh(rows: pd.DataFrame, vocab_size: int) -> None:
     """Raise Mistake if a run does not begin near ln V, as an untrained model does."""
     nats = math.log(vocab_size)
     for n, loss in enumerate(rows.first_loss):
+        # Far from any untrained model; in bits it would be ln V / ln 2 or above, and so on.
+        if loss > nats + 1.2:
+            unit = "bits" if loss * math.log(2) < nats + 1.2 else "perplexities"
+            raise Mistake(
+                f"The run with {label(rows, n)} begins at {loss:.2f}, and an untrained model at "
+                f"about ln V = {nats:.2f} nats: are these {unit}?"
+            )
         if loss < nats - 0.3:
             raise Mistake(
                 f"The run with {label(rows, n)} begins at {loss:.2f}, but a model that knows "
@@ -108,11 +164,20 @@ def in_nats(rows: pd.DataFrame, column: str, vocab_size: int) -> None:
                 f"{run}, above ln V = {nothing:.2f}, the loss of a model that knows nothing: is it "
                 "a perplexity, or were the gradients not cleared in every step?"
             )
+        if loss < 0:
+            raise Mistake(f"{run}, and minus the logarithm of a probability is never negative.")
         if loss < 1:  # rung 8, at its best on a GPU, is above 1.4
             raise Mistake(
                 f"{run}, and no model of this course comes near that: does it see the future, or "
                 "is it measured with the inputs as targets?"
             )
+
+
+def unrounded(losses: pd.Series) -> None:
+    """Raise Mistake if all losses have two digits: what a row gains may be less than that."""
+    if losses.nunique() > 3 and (losses - losses.round(2)).abs().max() < 1e-6:
+        raise Mistake(f"`{losses.name}` has two digits after the point in every row: leave it "
+                      "unrounded, for rows differ by less.")  # fmt: skip
 
 
 def told_apart(rows: pd.DataFrame, column: str, setting: str) -> None:
@@ -123,8 +188,6 @@ def told_apart(rows: pd.DataFrame, column: str, setting: str) -> None:
     for _, group in groups:
         twins = group[group[column].duplicated(keep=False)]
         if len(twins):
-            if (rows[column].round(2) == rows[column]).all():
-                raise Mistake(f"Two rows have the same `{column}`: leave it unrounded.")
             a, b = twins[setting].iloc[:2]
             raise Mistake(
                 f"`{setting}` {a} and {b} have the same `{column}` to the last digit: the "
