@@ -8,7 +8,8 @@ import math
 from lessons.attention import Head
 from lessons.checks.bands import recorded, run_again, said
 from lessons.checks.compare import call, expect, leak, on_each
-from lessons.checks.tables import fair, rows_of, vocabulary
+from lessons.checks.plausible import fair, vocabulary
+from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.language_model import LanguageModel
 

@@ -9,7 +9,8 @@ from lessons.averaging import average_by_loops
 from lessons.bigram import bigram_by_counting
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import as_tensor, call, expect, leak, on_each, shape_of
-from lessons.checks.tables import fair, rows_of, told_apart, vocabulary
+from lessons.checks.plausible import fair, told_apart, vocabulary
+from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.dataset import encode_and_split
 from lessons.evaluation import full_loss

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lessons.checks.plausible import unrounded
 from lessons.checks.tables import label
 from lessons.checks.verdict import Mistake
 from lessons.corpus import is_tiny_shakespeare
@@ -167,8 +168,11 @@ def run_again(
 def said(rows: pd.DataFrame, bands: Bands | None, again: str = "") -> str:
     """What the verdict on a good table says: what was looked at, and what was not.
 
-    Raises Mistake if something lies outside its band.
+    Raises Mistake if something lies outside its band, or was rounded.
     """
+    for column in rows:
+        if column.endswith("loss") and rows[column].nunique() > 3:  # few may be round by chance
+            unrounded(rows[column])
     if bands:
         bands.keep()
         seen = f"each entry lies about where {bands.source}"

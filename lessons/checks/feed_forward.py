@@ -7,7 +7,8 @@ import itertools
 
 from lessons.checks.bands import recorded, run_again, said
 from lessons.checks.compare import as_tensor, call, expect, on_each
-from lessons.checks.tables import fair, label, rows_of, vocabulary
+from lessons.checks.plausible import fair, same_start, vocabulary
+from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.feed_forward import FeedForward
 from lessons.language_model import LanguageModel
@@ -97,6 +98,7 @@ def rate_experiment(answer, text):
         if not 0 <= dead <= 128:
             raise Mistake(f"`dead_units` is {dead:g} for {label(rows, n)}: there are 128 units.")
     fair(rows, "val_loss", vocabulary(text), "learning_rate", "activation")
+    same_start(rows, "learning_rate")
     if rows.dead_units["ReLU", 0.1] <= rows.dead_units["LeakyReLU", 0.1]:
         raise Mistake(
             "At learning rate 0.1 no more units die with ReLU than with LeakyReLU: are the names "

@@ -4,7 +4,8 @@ import math
 
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, on_each
-from lessons.checks.tables import in_nats, label, rows_of, told_apart, unrounded, vocabulary
+from lessons.checks.plausible import in_nats, told_apart, vocabulary
+from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import GPT, GPTConfig, parameter_count
 
@@ -78,7 +79,6 @@ def rescue_experiment(answer, text):
     rows = rows_of(answer, settings, ["best_step", "best_loss", "last_loss"])
     bands = recorded(rows, "rescue_experiment", text)
     in_nats(rows, "best_loss", vocabulary(text))
-    unrounded(rows.last_loss)
     above = (rows.best_loss - rows.last_loss).to_numpy()
     if above.max() > 1e-3:  # less is rounding: the last may be measured once more
         n = int(above.argmax())

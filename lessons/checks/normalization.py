@@ -5,7 +5,8 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each, shape_of
-from lessons.checks.tables import fair, rows_of, told_apart, vocabulary
+from lessons.checks.plausible import fair, same_start, told_apart, vocabulary
+from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
 
 import torch
@@ -117,6 +118,7 @@ def warmup_experiment(answer, text):
     rows = rows_of(answer, settings, ["first_loss", "last_loss"])
     bands = recorded(rows, "warmup_experiment", text)
     fair(rows, "last_loss", vocabulary(text), "warmup")
+    same_start(rows, "warmup")
     told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
     if rows.last_loss["post", 100] > rows.last_loss["post", 0] - 0.1:
         raise Mistake(

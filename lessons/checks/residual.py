@@ -7,7 +7,8 @@ import math
 
 from lessons.checks.bands import recorded, run_again, said
 from lessons.checks.compare import call, close, expect, on_each
-from lessons.checks.tables import fair, label, rows_of, told_apart, vocabulary
+from lessons.checks.plausible import fair, told_apart, vocabulary
+from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import parameter_count
 from lessons.language_model import LanguageModel
@@ -26,7 +27,10 @@ def blocks_until_lost(answer):
         while left >= smallest:
             n, left = n + 1, left * factor
         exact = math.log(smallest / gradient) / math.log(factor)
+        difference = (math.log(smallest) - math.log(gradient)) / math.log(factor)
         expect(call(answer, gradient, factor, smallest, case=case), n, case, {
+            "it is `smallest` then, and not yet below: the logarithms came out a rounding too low, "
+            "so add 1e-9 before you take `floor`.": math.floor(min(exact, difference)) + 1,
             "after that many blocks it is not yet below: take the next whole number above.": n - 1,
             "one block too many: it is already below before the last.": n + 1,
             "the gradient's size at the start is left out.":
@@ -40,8 +44,10 @@ def blocks_until_lost(answer):
                 math.ceil(math.log2(gradient / smallest)),
         })  # fmt: skip
 
-    # In the second case two blocks land on `smallest` exactly, which is not yet below.
-    inputs = [(14.0, 0.6, 0.02), (1.0, 0.5, 0.25), (0.01, 1 / 8, 1e-45)]
+    # In the second to fourth, two blocks land on `smallest`, which is not yet below. Multiplied
+    # out all is exact there; but of the ways to write the logarithms each fails in one of them.
+    inputs = [(14.0, 0.6, 0.02), (1.0, 0.5, 0.25), (8.0, 0.3, 0.72), (1.0, 0.9, 0.81),
+              (0.01, 1 / 8, 1e-45)]  # fmt: skip
     on_each(
         {f"gradient {g:g}, factor {f:g}, smallest {s:g}": (g, f, s) for g, f, s in inputs}, look
     )
