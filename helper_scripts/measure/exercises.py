@@ -20,6 +20,7 @@ from lessons.records import EXPERIMENTS_DIR, Record
 
 import nbformat
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--lessons", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
+    torch.set_num_threads(1)
     setting = {"experiment": "exercises", "text_sha256": sha256(load_text())}
     record = Record(args.out, "exercises", setting, KEYS, COLUMNS, float_format="%.5f")
     measured_on = machine_facts(pick_device("cpu")) | {"threads_per_seed": 1}

@@ -6,7 +6,8 @@ Shapes: B batch, T time (positions), C channels (n_embd), hs head size.
 import math
 
 from lessons.attention import Head
-from lessons.checks.bands import recorded, run_again, said
+from lessons.checks.again import run_again
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, leak, on_each
 from lessons.checks.plausible import fair, vocabulary
 from lessons.checks.tables import rows_of

@@ -5,7 +5,8 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 import math
 
-from lessons.checks.bands import recorded, run_again, said
+from lessons.checks.again import run_again
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each
 from lessons.checks.plausible import fair, told_apart, vocabulary
 from lessons.checks.tables import label, rows_of
