@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lessons.batches import get_batch
 from lessons.checks.bands import Bands
 from lessons.checks.tables import label
 from lessons.dataset import encode_and_split
@@ -14,6 +15,24 @@ from tqdm import tqdm
 
 SEED = 1337  # the lessons' own
 SAME_BEGINNING, SAME_END = 0.002, 0.05  # of one seed, on two machines
+
+
+def begin_again(
+    rows: pd.DataFrame, n: int, text: str, new_model: Callable[[int], nn.Module]
+) -> str:
+    """Whether row n begins with the first batch's loss of a new model of the lesson's seed.
+
+    For runs too long to be made again.
+    """
+    train_data, _, tokenizer = encode_and_split(text)
+    torch.manual_seed(SEED)
+    model, generator = new_model(tokenizer.vocab_size), torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        _, loss = model(*get_batch(train_data[:100_000], 32, 8, generator))
+    same = abs(loss.item() - rows.first_loss.iloc[n]) < SAME_BEGINNING
+    return (
+        f"The row {label(rows, n)} {'begins' if same else 'does not begin'} where seed {SEED} does."
+    )
 
 
 def run_again(
@@ -35,7 +54,7 @@ def run_again(
                    eval_interval=how["max_iters"], progress=tqdm(disable=True), **how)  # fmt: skip
     again = rows[["val_loss"]].iloc[[n]] * 0 + losses.val_loss.iloc[-1]
     bands = Bands(rows[["val_loss"]].iloc[[n]], again - SAME_END, again + SAME_END,
-                  f"trained again here with seed {SEED} it ends")  # fmt: skip
+                  f"the one trained again here, with seed {SEED},")  # fmt: skip
     bands.explain()
     bands.keep()
     return f"The row with {row} was trained again here, with seed {SEED}, and ends there too."

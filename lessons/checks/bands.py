@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from lessons.checks.plausible import unrounded
+from lessons.checks.plausible import unrounded, vocabulary
 from lessons.checks.tables import label
 from lessons.checks.verdict import Mistake
 from lessons.corpus import is_tiny_shakespeare
@@ -40,7 +40,7 @@ class Bands:
     rows: pd.DataFrame
     low: pd.DataFrame
     high: pd.DataFrame
-    source: str  # of the bands, as in "… lies between 2 and 3"
+    source: str  # whose bands these are
     pairs: tuple[tuple[str, int, int], ...] = ()  # (column, n, m): row n lies above row m
 
     def explain(self) -> None:
@@ -97,7 +97,7 @@ class Bands:
             low, high = self.low.iloc[n, c], self.high.iloc[n, c]
             raise Mistake(
                 f"{label(self.rows, n)}: `{self.rows.columns[c]}` is {self.rows.iloc[n, c]:.4g}, "
-                f"and {self.source} between {low:.4g} and {high:.4g}"
+                f"and {self.source} lies between {low:.4g} and {high:.4g}"
                 f"{_and_others(int(wrong.any(axis=1).sum()) - 1)}. Compare the docstring: how many "
                 "steps, which learning rate, which data to train and to measure on, what is "
                 "changed?"
@@ -118,7 +118,7 @@ def _and_others(n: int) -> str:
 def exact(rows: pd.DataFrame, right: object) -> None:
     """Raise Mistake if other units or another order would make `rows` equal to `right`."""
     right = pd.DataFrame(right, rows.index, rows.columns)
-    Bands(rows, right - ROUNDED, right + ROUNDED, "computed again it lies").explain()
+    Bands(rows, right - ROUNDED, right + ROUNDED, "the one computed again").explain()
 
 
 def recorded(rows: pd.DataFrame, experiment: str, text: str) -> Bands | None:
@@ -126,6 +126,7 @@ def recorded(rows: pd.DataFrame, experiment: str, text: str) -> Bands | None:
 
     Raises Mistake if the table would fit in other units or in another order.
     """
+    vocabulary(text)  # is it one?
     if not is_tiny_shakespeare(text):
         return None
     keys = ["experiment", "row", "seed", "measured", "value"]
@@ -139,7 +140,7 @@ def recorded(rows: pd.DataFrame, experiment: str, text: str) -> Bands | None:
         half = np.maximum(SPREADS * seeds.std(axis=1, ddof=1), AT_LEAST.get(column, A_LOSS))
         low[column], high[column] = seeds.mean(axis=1) - half, seeds.mean(axis=1) + half
         pairs += [(column, n, m) for n, m in _above(seeds)] if column.endswith("loss") else []
-    source = f"with {record.seed.nunique()} seeds that of the solution lies"
+    source = f"the solution's, measured with {record.seed.nunique()} seeds,"
     bands = Bands(rows[columns], low, high, source, tuple(pairs))
     bands.explain()
     return bands
@@ -162,7 +163,7 @@ def said(rows: pd.DataFrame, bands: Bands | None, again: str = "") -> str:
             unrounded(rows[column])
     if bands:
         bands.keep()
-        seen = f"each entry lies about where {bands.source}"
+        seen = f"each entry lies where {bands.source} does"
         unseen = "rows that are alike may be exchanged"
     else:
         seen = "the losses are plausible"

@@ -3,11 +3,14 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
+from lessons.checks.again import begin_again
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each, shape_of
 from lessons.checks.plausible import fair, same_start, told_apart, vocabulary
 from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
+from lessons.language_model import LanguageModel
+from lessons.normalization import PostNormBlock
 
 import torch
 
@@ -130,4 +133,9 @@ def warmup_experiment(answer, text):
             "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this "
             "learning rate: are the names swapped? Post-norm is `ln(x + f(x))`."
         )
-    return said(rows, bands)
+
+    def new_model(vocab_size: int) -> LanguageModel:
+        blocks = torch.nn.Sequential(*(PostNormBlock(32, 4) for _ in range(12)))
+        return LanguageModel(vocab_size, 32, 8, blocks)
+
+    return said(rows, bands, begin_again(rows, 0, text, new_model))

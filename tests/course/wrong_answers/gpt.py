@@ -56,6 +56,7 @@ WRONG = [
     Wrong("rescue_experiment", {
         "the best loss is above the last": table(best_loss=[3.5, 2.88, 2.90, 2.86, 2.80, 2.43]),
         "as it is for the *training* loss": table(best_step=6 * [300]),
+        "are one and the same loss": table(best_step=[90, 90, 90, 90, 300, 300]),
         "A best step is one that was measured": table(best_step=[3, 3, 3, 3, 8, 10]),
         "`dropout` 0.0 and 0.2 have": table(
             last_loss=[3.071, 3.071, 3.071, 2.99, 2.85, 2.43]),
