@@ -3,7 +3,7 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
-from lessons.checks.again import begin_again
+from lessons.checks.again import SEED, begins_with_batch
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each, shape_of
 from lessons.checks.plausible import fair, same_start, told_apart, vocabulary
@@ -138,4 +138,6 @@ def warmup_experiment(answer, text):
         blocks = torch.nn.Sequential(*(PostNormBlock(32, 4) for _ in range(12)))
         return LanguageModel(vocab_size, 32, 8, blocks)
 
-    return said(rows, bands, begin_again(rows, 0, text, new_model))
+    same = begins_with_batch(rows, 0, text, new_model)
+    again = f"Post-norm {'begins' if same else 'does not begin'} where seed {SEED} does."
+    return said(rows, bands, again)

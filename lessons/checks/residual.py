@@ -155,4 +155,4 @@ def depth_experiment(answer, text):
             "higher with it: is `divided` the wrong way round, or is it multiplied?"
         )
     again = run_again(rows, 0, text, new_model, max_iters=400, learning_rate=1e-3)
-    return said(rows, bands, again)
+    return said(rows, bands, f"The parameters were counted again. {again}")

@@ -63,7 +63,12 @@ def verdict_on(experiment: str, table: object) -> checks.Verdict:
 
 
 def objects(values) -> pd.Series:
-    return pd.Series(list(values), dtype=object)
+    """A column of anything; pandas itself would look into tensors."""
+    values = list(values)
+    column = pd.Series(len(values) * [None], dtype=object)
+    for n, value in enumerate(values):
+        column.iat[n] = value
+    return column
 
 
 FORMS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
