@@ -43,7 +43,7 @@ def run_again(
     Raises Mistake if the row ends elsewhere.
     """
     if not begins(rows, n, text, new_model):
-        return f"No row was run again: {label(rows, n)} does not begin where seed {SEED} does."
+        return f"No row was run again, for {label(rows, n)} does not begin where seed {SEED} does."
     some_train, some_val, model = _begun(text, new_model)
     losses = train(
         model, some_train, some_val, batch_size=32, block_size=8, max_iters=max_iters,
@@ -55,7 +55,7 @@ def run_again(
                   f"the one trained again here, with seed {SEED},")  # fmt: skip
     bands.explain()
     bands.keep()
-    return f"{label(rows, n)} was trained again here, with seed {SEED}, and ends there too."
+    return f"Row {label(rows, n)} was trained again here, with seed {SEED}, and ends there too."
 
 
 def _begun(text: str, new_model: NewModel) -> tuple[torch.Tensor, torch.Tensor, nn.Module]:

@@ -134,9 +134,9 @@ def scale_experiment(answer, text):
         head.key.weight.data *= factor
         return LanguageModel(vocab_size, 32, 8, head)
 
-    same = [begins(rows, n, text, partial(new_model, factor=factor))
-            for n, (_, factor) in enumerate(rows.index[:3])]  # fmt: skip
-    if same[0] and not all(same):
+    same = (begins(rows, n, text, partial(new_model, factor=factor))
+            for n, (_, factor) in enumerate(rows.index[:3]))  # fmt: skip
+    if next(same) and not all(same):
         raise Mistake(
             "With factor 1 a run begins as it should, and with 4 or 8 it does not: are the weights "
             "of query and of key made larger, and no others, before the training?"
