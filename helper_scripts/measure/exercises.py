@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
     # 1337 is the notebooks' own.
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1337, *range(9)])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1337, *range(4)])
     parser.add_argument("--lessons", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()

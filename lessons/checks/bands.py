@@ -19,10 +19,12 @@ from lessons.records import EXPERIMENTS_DIR
 import numpy as np
 import pandas as pd
 
-SPREADS = 4  # standard deviations of the recorded seeds, to either side of their mean
+# Standard deviations of the recorded seeds, to either side of their mean: by Student's t, with five
+# seeds one right entry in two hundred would lie outside.
+SPREADS = 6
 # A band is never narrower than this: another brand, torch or device moves a loss too.
 AT_LEAST = {"dead_units": 8, "best_step": 60}
-A_LOSS = 0.03
+A_LOSS = 0.04
 ROUNDED = 6e-4  # a table may have three digits
 UNITS = {
     "is in bits: multiply by ln 2, or take the natural logarithm":
@@ -149,7 +151,9 @@ def recorded(rows: pd.DataFrame, experiment: str, text: str) -> Bands | None:
 def _above(seeds: np.ndarray) -> list[tuple[int, int]]:
     """Which row, of (rows, seeds), is clearly above which other one of the same seed."""
     apart = seeds[:, None] - seeds[None]  # (rows, rows, seeds)
-    clear = apart.mean(axis=2) > np.maximum(SPREADS * apart.std(axis=2, ddof=1), A_LOSS / 3)
+    spread = apart.std(axis=2, ddof=1)
+    spread = np.maximum(spread, np.median(spread))  # of few seeds one may come out too small
+    clear = (apart.min(axis=2) > 0) & (apart.mean(axis=2) > np.maximum(4 * spread, A_LOSS))
     return list(zip(*clear.nonzero(), strict=True))
 
 
