@@ -7,7 +7,7 @@ READY := .venv/ready
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help lab lint quick test doctor ladder bench train sample speed gpu figures norms busy \
-	polyak texts notebooks workshop clean
+	polyak texts exercises notebooks workshop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ polyak: $(READY) ## measure what the mean of the last weights is worth
 
 texts: $(READY) ## measure what presets reach on short, long and other texts
 	@$(BIN)/python helper_scripts/measure/own_text.py $(ARGS)
+
+exercises: $(READY) ## measure the exercises' experiments with several seeds, for their checks
+	@$(BIN)/python helper_scripts/measure/exercises.py $(ARGS)
 
 figures: $(READY) ## draw images/ and the tables of README and TEACHING from data/
 	$(BIN)/python helper_scripts/pages/figures.py $(ARGS)

@@ -66,12 +66,13 @@ class Failed:
 def check(look: Callable) -> Callable[..., Verdict]:
     """Turn `look`, which looks at an answer and raises the Mistake it finds, into a check.
 
-    The answer is a function or a class; that of an exercise named `..._experiment` is a table.
+    The answer is a function or a class; that of an exercise named `..._experiment` is a table, and
+    for one that passes `look` returns what to say: what it looked at, and what it did not.
     """
 
     @functools.wraps(look)
     def wrapped(answer, *facts) -> Verdict:
-        name = look.__name__
+        name, said = look.__name__, None
         table = name.endswith("_experiment")
         try:
             if isinstance(answer, Failed):
@@ -85,7 +86,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
                 )
             with own_random_state(), put_back(ARITHMETIC), put_back(ELSEWHERE):
                 if table:  # none of the learner's code runs
-                    look(answer, *facts)
+                    said = look(answer, *facts)
                 else:
                     within(TIME_LIMIT, lambda: look(answer, *facts), file_of(answer))
         except Unwritten:
@@ -101,7 +102,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
                 f"The check cannot read this answer ({odd}): compare its form with the "
                 "docstring's example.",
             )
-        return Verdict(name, True, "Right in every case.")
+        return Verdict(name, True, said or "Right in every case.")
 
     return wrapped
 
