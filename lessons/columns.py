@@ -29,6 +29,13 @@ def a_number(cell: str) -> float:
     return number
 
 
+def a_rate(cell: str) -> float:
+    """A finite number above 0."""
+    if not a_number(cell) > 0:
+        raise ValueError("a number above 0")
+    return float(cell)
+
+
 def a_number_or_nothing(cell: str) -> float:
     """A finite number; NaN, which pandas writes as nothing, where there was none."""
     return a_number(cell) if cell else math.nan
@@ -66,7 +73,7 @@ COLUMNS_OF_RECORDS = {
     "seed": Column(a_count, tells_apart=True),
     "step": Column(a_count, tells_apart=True),
     "n_layer": Column(a_count, tells_apart=True),
-    "learning_rate": Column(a_number, tells_apart=True),
+    "learning_rate": Column(a_rate, tells_apart=True),
     "norm": Column(a_word, tells_apart=True),
     "way": Column(a_word, tells_apart=True),
     "busy_loops": Column(a_count, tells_apart=True),

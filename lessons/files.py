@@ -151,8 +151,9 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     import pandas as pd
 
     columns = list(columns)
+    text = read_text(path)
     try:
-        reader = csv.reader(StringIO(read_text(path), newline=""), strict=True)
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
         rows = {line: row for row, line in ((row, reader.line_num) for row in reader) if row}
     except csv.Error:
         rows = {}
@@ -165,6 +166,8 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     if not rows:
         raise BadInput(f"{path} has no rows: delete it and measure again.")
     try:
+        if not text.endswith("\n"):
+            raise BadInput("its last line has no end: it may be cut off")
         return pd.DataFrame(read_columns(header, rows))
     except BadInput as problem:
         raise BadInput(

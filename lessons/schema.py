@@ -35,7 +35,10 @@ def checked(kind: type[Kind], values: object) -> Kind:
 
 
 def _fitting(name: str, value: object, wanted: type) -> object:
-    """The value, if it is of the wanted type; a list becomes a tuple, an object a dataclass."""
+    """The value, if it is of the wanted type; a list becomes a tuple, an object a dataclass.
+
+    Where `X | None` is wanted, the value may be absent, but it is never null.
+    """
     choices = get_args(wanted) if get_origin(wanted) is not tuple else (wanted,)
     for choice in choices or (wanted,):
         if is_dataclass(choice) and isinstance(value, dict):
@@ -46,7 +49,7 @@ def _fitting(name: str, value: object, wanted: type) -> object:
         if get_origin(choice) is tuple and type(value) in (list, tuple):
             return tuple(_fitting(name, item, get_args(choice)[0]) for item in value)
         # type, not isinstance: for Python, True is an int.
-        if type(value) is choice or type(value) is int and choice is float:
+        if value is not None and (type(value), choice) in ((choice, choice), (int, float)):
             _check_number(name, value)
             return value
     raise BadInput(f"{name!r} is a {type(value).__name__}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from lessons.errors import BadInput
 from lessons.gpt import GPTConfig
@@ -43,7 +43,9 @@ class RunDescription:
     computation: Computation | None = None
 
     def __post_init__(self):
-        find_preset(self.preset)
+        # Nothing else would bound it: a model of a billion layers is never built.
+        if self.shape != replace(find_preset(self.preset).shape, vocab_size=self.shape.vocab_size):
+            raise BadInput(f"'shape' is not that of preset {self.preset!r}.")
         if not re.fullmatch("[0-9a-f]{64}", self.text_sha256):
             raise BadInput("'text_sha256' is no SHA-256.")
         if "".join(sorted(set(self.vocabulary))) != self.vocabulary:
