@@ -66,6 +66,6 @@ def read_about(path: Path, *needed: str) -> About:
     except BadInput as problem:
         raise BadInput(
             f"{path} does not describe a record ({str(problem).rstrip('.')}): restore it, or "
-            "delete it and measure again."
+            "move it elsewhere and measure again."
         ) from None
     return about

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -83,6 +84,19 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
+def check_regular(path: Path) -> None:
+    """Raises BadInput for a folder, a pipe or a device, which one could read for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # whoever opens it will say why it cannot be read
+        return
+    if not stat.S_ISREG(mode):
+        is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+        kind = "folder" if stat.S_ISDIR(mode) else "device" if is_device else "pipe"
+        raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
+                       "name that.")  # fmt: skip
+
+
 def write_json(path: Path, values: dict) -> None:
     """Write `values` as a whole file."""
     write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
@@ -97,7 +111,7 @@ def read_json(path: Path) -> dict:
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise BadInput(f"{path} does not hold a JSON object: delete it and measure again.")
+        raise BadInput(f"{path} does not hold a JSON object: restore it, or use another folder.")
     return values
 
 
@@ -126,6 +140,7 @@ def read_text(path: Path, missing: str | None = None) -> str:
 
     `missing` is the sentence for a file that is not there.
     """
+    check_regular(path)
     try:
         return path.read_text(encoding="utf-8-sig")  # Windows' editors begin with a mark
     except OSError as error:
@@ -158,19 +173,19 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     except csv.Error:
         rows = {}
     if not rows:
-        raise BadInput(f"{path} is not a CSV file with a header line: delete it.")
+        raise BadInput(f"{path} is not a CSV file with a header line: restore it, or move it away.")
     header = rows.pop(min(rows))
     missing = [column for column in columns if column not in header]
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}.")
     if not rows:
-        raise BadInput(f"{path} has no rows: delete it and measure again.")
+        raise BadInput(f"{path} has no rows: restore it, or move it elsewhere.")
     try:
         if not text.endswith("\n"):
             raise BadInput("its last line has no end: it may be cut off")
         return pd.DataFrame(read_columns(header, rows))
     except BadInput as problem:
         raise BadInput(
-            f"{path} is not as it was written ({problem}): restore it, or delete it and measure "
-            "again."
+            f"{path} is not as it was written ({problem}): restore it, or move it elsewhere and "
+            "measure again."
         ) from None

@@ -49,7 +49,7 @@ class Record:
         if "seed" in table and about.seeds and not set(table.seed) <= set(about.seeds):
             raise BadInput(
                 f"{self.csv} has seeds that {self.json.name} does not name: restore both files, or "
-                "delete them and measure again."
+                "move them elsewhere and measure again."
             )
         return table
 
@@ -75,7 +75,7 @@ class Record:
         """
         for path in (self.csv, self.json):  # else the first row would be lost
             if path.exists() and not path.is_file():
-                raise BadInput(f"{path} is not a file: remove it, or name another --out.")
+                raise BadInput(f"{path} is not a file: move it elsewhere, or name another --out.")
         done = set() if force else self.measured()
         missing = [key for key in dict.fromkeys(wanted) if key not in done]
         if missing and self.json.exists():

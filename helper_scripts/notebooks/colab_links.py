@@ -81,10 +81,9 @@ def main() -> None:
         adopt(place, ROOT / "pyproject.toml")
     old, new = {}, {}
     lessons = lesson_paths(ROOT / "notebooks")
-    for path in [*lessons, *map(solutions_of, lessons)]:
-        if path.exists():
-            old[path] = read_text(path)
-            new[path] = linked(parse_notebook(old[path], path), path, place)
+    for path in [*lessons, *filter(Path.exists, map(solutions_of, lessons))]:
+        old[path] = read_text(path)
+        new[path] = linked(parse_notebook(old[path], path), path, place)
     stale = [path for path, text in new.items() if old[path] != text]
     if stale and args.check:
         sys.exit("\n".join(f"{path.name} is stale: run `make notebooks`." for path in stale))

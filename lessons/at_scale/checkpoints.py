@@ -13,7 +13,7 @@ from pathlib import Path
 from lessons.at_scale.contents import check_contents
 from lessons.at_scale.description import RunDescription
 from lessons.errors import BadInput, refused
-from lessons.files import link, whole_file
+from lessons.files import check_regular, link, whole_file
 
 import torch
 
@@ -65,6 +65,7 @@ def find_checkpoint(
 
 def read_checkpoint(path: Path) -> dict:
     """Load one file, and run no code in it; BadInput if it is damaged or not of this course."""
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()  # torch.load itself does not compare checksums

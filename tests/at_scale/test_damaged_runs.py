@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import sample
 import train
+from damage import damaged_bytes, damaged_values
 from lessons.at_scale.checkpoints import read_checkpoint
 from lessons.at_scale.contents import check_contents
 from lessons.at_scale.description import Computation, RunDescription
@@ -19,7 +20,6 @@ from lessons.schema import checked
 
 import pytest
 import torch
-from damage import damaged_bytes, damaged_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

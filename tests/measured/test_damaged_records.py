@@ -5,6 +5,7 @@ import math
 import re
 
 import readme
+from damage import damaged_bytes, damaged_values
 from lessons.about import About, read_about
 from lessons.columns import COLUMNS_OF_RECORDS
 from lessons.errors import BadInput
@@ -14,7 +15,6 @@ from lessons.records import EXPERIMENTS_DIR, LOSSES_DIR, Record
 
 import pandas as pd
 import pytest
-from damage import damaged_bytes, damaged_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
