@@ -203,7 +203,7 @@ def test_a_folder_in_the_place_of_a_record_is_found_before_anything_is_measured(
 
 def test_a_text_that_is_not_there_or_not_utf_8_has_its_sentence(tmp_path):
     (tmp_path / "latin").write_bytes(b"\xff")
-    for name, reason in (("latin", "not UTF-8"), ("none", "No such file"), (".", "directory")):
+    for name, reason in (("latin", "not UTF-8"), ("none", "No such file"), (".", "is a folder")):
         with pytest.raises(BadInput, match=reason):
             read_text(tmp_path / name)
     with pytest.raises(BadInput, match="which says how none was measured, is missing"):
