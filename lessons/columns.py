@@ -1,10 +1,12 @@
-"""Plumbing · the columns of records: what a cell of each may hold."""
+"""Plumbing · the columns of CSV files: what a cell of each may hold."""
 
+import csv
 import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 
 from lessons.errors import BadInput
 
@@ -90,11 +92,28 @@ COLUMNS_OF_RECORDS = {
 }
 
 
+def split_lines(text: str) -> tuple[list[str], dict[int, list[str]]]:
+    """The header of a CSV text, and its rows by the number of their line; none if it is no CSV."""
+    try:
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        rows = {line: row for row, line in ((row, reader.line_num) for row in reader) if row}
+    except csv.Error:
+        rows = {}
+    return rows.pop(min(rows), []) if rows else [], rows
+
+
+def check_end(text: str, rows: dict[int, list[str]]) -> None:
+    """Raises BadInput if the last number looks shorter than it was written."""
+    decimals = [len(row[-1].partition(".")[2]) for row in rows.values()]
+    if not text.endswith("\n") and decimals[-1] < max(decimals):
+        raise BadInput("its last line has no end, and looks cut off")
+
+
 def read_columns(header: list[str], rows: dict[int, list[str]]) -> dict[str, list[Cell]]:
     """Column -> its cells, from rows by the number of their line.
 
-    Raises BadInput for a cell that its column cannot hold, and for two rows that do not differ in
-    what tells them apart.
+    Raises BadInput for a cell that its column cannot hold, for two rows that do not differ in what
+    tells them apart, and for seeds that do not end at the same step.
     """
     for line, cells in rows.items():
         if len(cells) != len(header):
@@ -112,8 +131,19 @@ def read_columns(header: list[str], rows: dict[int, list[str]]) -> dict[str, lis
                 raise BadInput(f"line {line}: {name} is {cell!r}, not {wanted}") from None
         if column.tells_apart:
             settings[name] = table[name]
-    lines = {}
-    for line, key in zip(rows, zip(*settings.values(), strict=True), strict=bool(settings)):
-        if (first := lines.setdefault(key, line)) != line:
-            raise BadInput(f"lines {first} and {line} have the same {', '.join(settings)}")
+    _check_rows(table, settings, list(rows))
     return table
+
+
+def _check_rows(table: dict[str, list[Cell]], settings: dict[str, list], lines: list[int]) -> None:
+    """Raises BadInput for two rows of the same settings, and for a seed that lacks its last row."""
+    first_line = {}
+    for line, key in zip(lines, zip(*settings.values(), strict=True), strict=bool(settings)):
+        if (first := first_line.setdefault(key, line)) != line:
+            raise BadInput(f"lines {first} and {line} have the same {', '.join(settings)}")
+    if {"seed", "step"} <= {*table}:
+        ends = {}
+        for seed, step in zip(table["seed"], table["step"], strict=True):
+            ends[seed] = max(step, ends.get(seed, 0))
+        if len(set(ends.values())) > 1:
+            raise BadInput("its seeds do not end at the same step")

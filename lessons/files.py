@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -10,11 +9,10 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lessons.columns import read_columns
+from lessons.columns import check_end, read_columns, split_lines
 from lessons.errors import BadInput, refused
 
 if TYPE_CHECKING:
@@ -165,24 +163,17 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     # Imported here, because the doctor imports this module before any package is installed.
     import pandas as pd
 
-    columns = list(columns)
-    text = read_text(path)
-    try:
-        reader = csv.reader(StringIO(text, newline=""), strict=True)
-        rows = {line: row for row, line in ((row, reader.line_num) for row in reader) if row}
-    except csv.Error:
-        rows = {}
-    if not rows:
-        raise BadInput(f"{path} is not a CSV file with a header line: restore it, or move it away.")
-    header = rows.pop(min(rows))
+    columns, text = list(columns), read_text(path)
+    header, rows = split_lines(text)
     missing = [column for column in columns if column not in header]
+    if not header:
+        raise BadInput(f"{path} is not a CSV file with a header line: restore it, or move it away.")
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}.")
     if not rows:
         raise BadInput(f"{path} has no rows: restore it, or move it elsewhere.")
     try:
-        if not text.endswith("\n"):
-            raise BadInput("its last line has no end: it may be cut off")
+        check_end(text, rows)
         return pd.DataFrame(read_columns(header, rows))
     except BadInput as problem:
         raise BadInput(
