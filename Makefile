@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@$(BIN)/python -c "from lessons.corpus import load_text; load_text()"
+	@$(BIN)/python -c "from lessons.corpus import load_text; from lessons.errors import exits_cleanly; exits_cleanly(load_text)()"
 	@$(BIN)/python -m jupyterlab notebooks --ServerApp.answer_yes=True $(ROOT) $(ARGS)
 
 lint: $(READY) ## ruff, stale pages, rules of prose: all findings at once, in seconds

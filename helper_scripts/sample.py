@@ -1,11 +1,10 @@
 """Print what a trained run writes, character by character."""
 
-import os
-import sys
 from pathlib import Path
 
 from lessons.arguments import COUNT, RATE, SEED, Parser
 from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
+from lessons.console import nobody_reads
 from lessons.device import pick_device
 from lessons.errors import BadInput, exits_cleanly
 from lessons.gpt import GPT
@@ -51,15 +50,14 @@ def main() -> None:
     idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long, device=device)  # (1, T)
     generator = torch.Generator(device).manual_seed(args.seed)
     generate(model, idx, 0, args.temperature, args.top_k)  # refuses bad settings before printing
-    try:
-        print(args.prompt, end="", flush=True)
-        for _ in range(args.characters):
-            idx = generate(model, idx[:, -model.block_size :], 1, args.temperature, args.top_k,
-                           generator)  # fmt: skip
-            print(tokenizer.decode(idx[0, -1:].tolist()), end="", flush=True)
-        print()
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(args.prompt, end="", flush=True)
+    for _ in range(args.characters):
+        idx = generate(model, idx[:, -model.block_size :], 1, args.temperature, args.top_k,
+                       generator)  # fmt: skip
+        print(tokenizer.decode(idx[0, -1:].tolist()), end="")
+        if nobody_reads():  # such as `head`, which has had enough
+            return
+    print()
 
 
 if __name__ == "__main__":

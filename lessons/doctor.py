@@ -6,6 +6,7 @@ A row has a name, what was found and a verdict: "ok", "note: ..." or "FIX: ..." 
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -63,11 +64,11 @@ def how_to_install() -> str:
 def ask(code: str) -> tuple[bool, str]:
     """Run `code` in an empty folder: did it work, and the last line that it printed."""
     options = {"capture_output": True, "text": True, "errors": "replace", "timeout": TIME_LIMIT}
-    with tempfile.TemporaryDirectory() as elsewhere:
-        try:  # in a process of its own, because a broken package can crash or never answer
+    try:  # in a process of its own, because a broken package can crash or never answer
+        with tempfile.TemporaryDirectory() as elsewhere:
             answer = subprocess.run([sys.executable, "-c", code], cwd=elsewhere, **options)
-        except subprocess.TimeoutExpired:
-            return False, f"no answer in {TIME_LIMIT} seconds"
+    except subprocess.TimeoutExpired:
+        return False, f"no answer in {TIME_LIMIT} seconds"
     said = answer.stderr if answer.returncode else answer.stdout
     return answer.returncode == 0, (said.strip() or f"exit {answer.returncode}").splitlines()[-1]
 
@@ -96,31 +97,33 @@ def release(version: str) -> list[int]:
 def package_row(requirement: str, tested: dict[str, str]) -> tuple[str, str, str]:
     """A package against its range, as in "torch>=2.4", and the version that was tested."""
     name, _, oldest = requirement.partition(">=")
-    version = installed(name)
-    if not version:
+    if not (version := installed(name)):
         return name, "not installed", f"FIX: {how_to_install()}"
     if release(version) < release(oldest):
         return name, version, f"FIX: {oldest} or newer is needed: {how_to_install()}"
-    same = release(version) == release(tested[name])
-    return name, version, "ok" if same else f"note: tested with {tested[name]}"
+    note = f"note: tested with {tested[name]}"
+    return name, version, "ok" if release(version) == release(tested[name]) else note
 
 
 def package_rows() -> Iterator[tuple[str, str, str]]:
     """A row for each package of the course, and one for those that only the tests need."""
-    if not (ROOT / "pyproject.toml").exists():
-        yield "packages", "no pyproject.toml beside lessons/", "note: versions not compared"
-        return
     import tomllib  # not above, because Python 3.10 has none
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower()
-    tested = dict(re.findall(r"^(\S+)==(\S+)", pins, re.MULTILINE))
-    extras = project["optional-dependencies"]
-    yield from (package_row(line, tested) for line in project["dependencies"] + extras["lab"])
-    rows = [package_row(line, tested) for line in extras["test"] if (ROOT / "tests").exists()]
-    lacking = [name for name, _, verdict in rows if verdict.startswith("FIX")]
-    note = f"note: the tests need {', '.join(lacking)}: {how_to_install()}" if lacking else "ok"
-    yield "for the tests", f"{len(rows) - len(lacking)} of {len(rows)} packages", note
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower()
+        tested = dict(re.findall(r"^(\S+)==(\S+)", pins, re.MULTILINE))
+        extras = project["optional-dependencies"]
+        yield from [package_row(line, tested) for line in project["dependencies"] + extras["lab"]]
+        rows = [package_row(line, tested) for line in extras["test"] if (ROOT / "tests").exists()]
+    except FileNotFoundError:
+        yield "packages", "no pyproject.toml beside lessons/", "note: versions not compared"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        yield "packages", f"a list of them is damaged ({error})", "FIX: git checkout *.toml *.txt"
+    else:
+        lacking = [name for name, _, verdict in rows if verdict.startswith("FIX")]
+        note = f"note: the tests need {', '.join(lacking)}: {how_to_install()}" if lacking else "ok"
+        yield "for the tests", f"{len(rows) - len(lacking)} of {len(rows)} packages", note
 
 
 def text_row() -> tuple[str, str, str]:
@@ -128,7 +131,7 @@ def text_row() -> tuple[str, str, str]:
     import lessons.corpus as corpus  # not above, because it needs a newer Python
 
     path = corpus.DATA_DIR / "input.txt"
-    if not path.exists():
+    if not os.path.lexists(path):
         offline = "offline it is Python's language reference, and losses will not match the table"
         return "text", "not here yet", f"note: downloaded on first use; {offline}"
     try:
@@ -163,9 +166,9 @@ def kernel_row() -> tuple[str, str, str]:
     """The kernel that the notebooks ask for, from another folder."""
     works, answer = ask(LOOK_FOR_KERNEL)
     if works:
-        ours = Path(answer).resolve().parent == ROOT / "lessons"
-        found = f"imports {Path(answer).parent}"
-        return "Jupyter kernel", found, "ok" if ours else "note: another copy of the lessons"
+        found, ours = Path(answer).parent, Path(answer).resolve().parent == ROOT / "lessons"
+        verdict = "ok" if ours else "note: another copy of the lessons"
+        return "Jupyter kernel", f"imports {found}", verdict
     foreign = answer.startswith("lessons or") and sys.prefix not in answer
     remove = f"{PYTHON} -m jupyter_client.kernelspecapp remove python3"
     return "Jupyter kernel", answer, f"FIX: {remove if foreign else how_to_install()}"
@@ -173,7 +176,6 @@ def kernel_row() -> tuple[str, str, str]:
 
 def main() -> int:
     """Print the table; return 0 if there is nothing to fix, else 1."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # not every console can print every path
     rows = [python_row(sys.version_info[:2])]
     if sys.version_info >= OLDEST:  # the rest would describe a Python that has to be replaced
         rows += [*package_rows(), text_row(), *machine_rows(ROOT, PYTHON, bool(installed("torch")))]
@@ -185,8 +187,8 @@ def main() -> int:
     n_bad = sum(verdict.startswith("FIX") for _, _, verdict in rows)
     bad = f"{n_bad} to fix: do what each FIX says, in {ROOT}, and run this again."
     print("\n" + (bad if n_bad else "Nothing to fix: this machine is ready."))
-    return 1 if n_bad else 0
+    return min(n_bad, 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(importlib.import_module("lessons.errors").exits_cleanly(main)())

@@ -1,8 +1,13 @@
 """Plumbing · one clear sentence instead of a stack of frames."""
 
+from __future__ import annotations
+
 import functools
+import os
 import sys
 from collections.abc import Callable
+
+from lessons.console import consoles
 
 
 class BadInput(ValueError):
@@ -28,18 +33,53 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def exits_cleanly(main: Callable[[], None]) -> Callable[[], None]:
-    """Wrap a script's `main`: bad input and Ctrl-C end it with one sentence on stderr."""
+def refused(error: OSError) -> BadInput:
+    """What the operating system would not do, as a BadInput that names the file."""
+    given = (error.filename, error.filename2)
+    names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes))]
+    return BadInput(
+        f"{' and '.join(names) or 'A file'} cannot be read or written "
+        f"({error.strerror or first_line(error)}): check the path, its permissions and the room on "
+        "the disk, or name another."
+    )
+
+
+def check_words(words: list[str]) -> None:
+    """Raises BadInput for an argument that cannot be the name of a file, and so ends in frames."""
+    for word in words:
+        try:
+            known = b"\0" not in os.fsencode(word)
+        except UnicodeEncodeError:
+            known = False
+        if not known:
+            raise BadInput(f"The argument {word!r} holds what no file name can: type it again.")
+
+
+def exits_cleanly(main: Callable[[], int | None]) -> Callable[[], int | None]:
+    """Wrap a script's `main`: what is not an error of the program ends in one sentence on stderr.
+
+    Bad input and what the operating system refuses exit with status 2, Ctrl-C with 130. Output
+    that nobody reads stops nothing; output that the system refused makes the status 2 at the end.
+    """
 
     @functools.wraps(main)
-    def wrapped() -> None:
-        try:
-            main()
-        except BadInput as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except KeyboardInterrupt as stop:
-            print(f"\n{str(stop) or 'Stopped.'}", file=sys.stderr)
-            sys.exit(130)
+    def wrapped() -> int | None:
+        with consoles() as output:
+            try:
+                check_words(sys.argv[1:])
+                status = main()
+            except (BadInput, OSError) as error:
+                sentence = refused(error) if isinstance(error, OSError) else error
+                print(f"error: {sentence}", file=sys.stderr)
+                sys.exit(2)
+            except KeyboardInterrupt as stop:
+                print(f"\n{str(stop) or 'Stopped.'}", file=sys.stderr)
+                sys.exit(130)
+            output.flush()
+            if gap := output.gap():
+                print(f"error: Not all of the output could be written ({gap}); everything else is "
+                      "done: send the output elsewhere.", file=sys.stderr)  # fmt: skip
+                sys.exit(2)
+            return status
 
     return wrapped

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lessons.errors import BadInput
+from lessons.columns import check_end, read_columns, split_lines
+from lessons.errors import BadInput, refused
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,12 +100,9 @@ def check_regular(path: Path, max_bytes: float = math.inf) -> None:
     """Raises BadInput for what could be read for ever: a folder, a pipe, a device, a huge file."""
     try:
         about = path.stat()
-    except OSError:  # whoever opens it will say why it cannot be read
+    except (OSError, ValueError):  # whoever opens it will say why it cannot be read
         return
-    except ValueError:
-        raise BadInput(f"{str(path)!r} cannot be the name of a file: it holds a zero.") from None
-    mode = about.st_mode
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode := about.st_mode):
         is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
         kind = "folder" if stat.S_ISDIR(mode) else "device" if is_device else "pipe"
         raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
@@ -121,49 +119,81 @@ def write_json(path: Path, values: dict) -> None:
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file; raises BadInput if it is missing or holds anything else."""
-    check_regular(path, MAX_TABLE_BYTES)
+    text = read_text(path, missing=f"{path}, which says how {path.stem} was measured, is missing: "
+                     "restore it, or measure again into another folder.")  # fmt: skip
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(
-            f"{path}, which says how {path.stem} was measured, is missing: restore it, or measure "
-            "again into another folder."
-        ) from None
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be read ({error.strerror}): check its permissions."
-        ) from None
-    except ValueError:  # not UTF-8, or not JSON
+        values = parse_json(text)
+    except ValueError:
         values = None
     if not isinstance(values, dict):
         raise BadInput(f"{path} does not hold a JSON object: restore it, or use another folder.")
     return values
 
 
+def parse_json(text: str) -> object:
+    """What a JSON text says; raises ValueError for what Python would let pass."""
+    try:
+        values = json.loads(text, parse_constant=_no_json, object_pairs_hook=_each_key_once)
+        json.dumps(values, ensure_ascii=False).encode()  # half a character could not be printed
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    return values
+
+
+def _no_json(word: str) -> None:
+    raise ValueError(f"{word} is Python's, not JSON's")
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return dict(pairs)
+
+
+def read_text(path: Path, missing: str | None = None) -> str:
+    """The text of a small file; raises BadInput if it cannot be read or is not UTF-8.
+
+    `missing` is the sentence for a file that is not there.
+    """
+    check_regular(path, MAX_TABLE_BYTES)
+    try:
+        return path.read_text(encoding="utf-8-sig")  # Windows' editors begin with a mark
+    except OSError as error:
+        absent = missing and isinstance(error, FileNotFoundError)
+        raise (BadInput(missing) if absent else refused(error)) from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not UTF-8 text: save it as UTF-8, or restore it.") from None
+
+
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.5f") -> None:
-    """Write a table as a whole file; losses have five decimals."""
+    """Write a table as a whole file; losses have five decimals, and nothing where they diverged."""
+    table = table.replace([math.inf, -math.inf], math.nan)
     rows = table.to_csv(index=False, float_format=float_format, lineterminator="\n")
     write_whole(path, rows.encode())
 
 
 def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """A table with at least these columns; raises BadInput naming the first that is missing."""
+    """A record's table with at least these columns, its cells as lessons/columns.py says.
+
+    Raises BadInput, naming the line, for anything else.
+    """
     # Imported here, because the doctor imports this module before any package is installed.
     import pandas as pd
 
-    check_regular(path, MAX_TABLE_BYTES)
-    columns = list(columns)
-    try:
-        table = pd.read_csv(path)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): measure it first.") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-        raise BadInput(
-            f"{path} is not a CSV file with a header line: restore it, or move it elsewhere."
-        ) from None
-    missing = [column for column in columns if column not in table]
+    columns, text = list(columns), read_text(path)
+    header, rows = split_lines(text)
+    missing = [column for column in columns if column not in header]
+    if not header:
+        raise BadInput(f"{path} is not a CSV file with a header line: restore it, or move it away.")
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}.")
-    if table.empty:
+    if not rows:
         raise BadInput(f"{path} has no rows: restore it, or move it elsewhere.")
-    return table
+    try:
+        check_end(text, rows)
+        return pd.DataFrame(read_columns(header, rows))
+    except BadInput as problem:
+        raise BadInput(
+            f"{path} is not as it was written ({problem}): restore it, or move it elsewhere and "
+            "measure again."
+        ) from None

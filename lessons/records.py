@@ -8,10 +8,11 @@ equal for every row, on which machine, which seeds.
 from dataclasses import asdict
 from pathlib import Path
 
+from lessons.about import read_about
 from lessons.corpus import DATA_DIR, sha256
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
-from lessons.files import read_csv, read_json, write_csv, write_json
+from lessons.files import read_csv, write_csv, write_json
 from lessons.gpt import parameter_count
 from lessons.ladder import Rung, build_model
 
@@ -42,7 +43,15 @@ class Record:
         """The rows on record, comparable or not; none if there are no files."""
         if not (self.csv.exists() and self.json.exists()):
             return pd.DataFrame({column: [] for column in self.columns})
-        return read_csv(self.csv, self.columns)
+        table, about = read_csv(self.csv, self.columns), read_about(self.json)
+        if more := set(table) - set(self.columns):
+            raise BadInput(f"{self.csv} has a column {min(more)!r} too many: remove it.")
+        if "seed" in table and about.seeds and not set(table.seed) <= set(about.seeds):
+            raise BadInput(
+                f"{self.csv} has seeds that {self.json.name} does not name: restore both files, or "
+                "move them elsewhere and measure again."
+            )
+        return table
 
     def measured(self) -> set[Key]:
         """The keys on record; raises BadInput if they are not comparable with new ones."""
@@ -64,10 +73,13 @@ class Record:
 
         Raises BadInput if other rows on record are not comparable with these.
         """
+        for path in (self.csv, self.json):  # else the first row would be lost
+            if path.exists() and not path.is_file():
+                raise BadInput(f"{path} is not a file: move it elsewhere, or name another --out.")
         done = set() if force else self.measured()
         missing = [key for key in dict.fromkeys(wanted) if key not in done]
         if missing and self.json.exists():
-            read_json(self.json)  # a damaged one must be found before anything is measured
+            read_about(self.json)  # a damaged one must be found before anything is measured
         if missing and self.all_keys() - set(missing):
             self.measured()
             self.check_machine(measured_on)
@@ -106,11 +118,10 @@ class Record:
     def _comparable(self, wanted: dict) -> bool:
         if not self.json.exists():
             return not self.csv.exists()
-        about = read_json(self.json)
-        return all(about.get(key) == value for key, value in wanted.items())
+        return read_about(self.json).says(wanted)
 
     def _check(self, wanted: dict, difference: str) -> None:
-        read_json(self.json)  # which raises BadInput if it is missing
+        read_about(self.json)  # which raises BadInput if it is missing
         if not self._comparable(wanted):
             raise BadInput(
                 f"{self.csv} was measured {difference}: write to another folder with --out."

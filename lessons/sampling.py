@@ -23,12 +23,15 @@ def generate(
 
     A low `temperature` plays safe, a high one takes risks; `top_k` keeps only the k likeliest
     tokens; a `generator` must live on the model's device. Raises BadInput for an empty prompt,
-    or a temperature or top_k that is not positive.
+    a temperature below 1e-6, with which logits could become infinite, and a top_k below 1.
     """
     if idx.shape[1] == 0:
         raise BadInput("The prompt is empty: start with at least one token, such as a newline's.")
-    if temperature <= 0 or (top_k is not None and top_k < 1):
-        raise BadInput("temperature and top_k must be above 0; for greedy sampling use top_k=1.")
+    if temperature < 1e-6 or (top_k is not None and top_k < 1):
+        raise BadInput(
+            "temperature and top_k must be above 0, and temperature not below 1e-6; for greedy "
+            "sampling use top_k=1."
+        )
     with evaluation(model):
         for _ in range(max_new_tokens):
             context = idx[:, -model.block_size :]  # the model cannot look further back

@@ -15,7 +15,7 @@ from lessons.at_scale.step import train_step
 from lessons.corpus import load_text, sha256
 from lessons.dataset import encode_and_split
 from lessons.device import machine_facts, pick_device
-from lessons.errors import exits_cleanly
+from lessons.errors import BadInput, exits_cleanly
 from lessons.files import check_writable
 from lessons.gpt import GPT
 from lessons.presets import Preset, find_preset
@@ -51,6 +51,9 @@ def beside(busy_loops: int, way: str) -> float:
     command = [sys.executable, __file__, "--alone"]
     try:
         return float(subprocess.check_output(command, env=os.environ | WAYS[way], text=True))
+    except subprocess.CalledProcessError as error:
+        raise BadInput(f"The process that trains ended with {error.returncode}; what it said is "
+                       "above.") from None  # fmt: skip
     finally:
         for loop in loops:
             loop.kill()

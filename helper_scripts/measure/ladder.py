@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from lessons.arguments import COUNT, SEED, Parser, Range
+from lessons.console import use_consoles
 from lessons.corpus import load_text
 from lessons.device import machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly
@@ -52,6 +53,7 @@ def start_worker(lock, places, threads: int) -> None:
     """Prepare a worker process: its threads, its line on the screen, and its end."""
     global place
     place = places.get()
+    use_consoles()
     torch.set_num_threads(threads)
     tqdm.set_lock(lock)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C

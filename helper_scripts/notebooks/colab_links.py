@@ -12,8 +12,9 @@ from pathlib import Path
 from lessons.course.address import ROOT, address, badge
 from lessons.course.catalogue import lesson_paths, solutions_of
 from lessons.course.markers import write_or_check
+from lessons.course.notebook_file import parse_notebook, text_of
 from lessons.errors import BadInput, exits_cleanly
-from lessons.files import write_whole
+from lessons.files import read_text, write_whole
 
 import nbformat
 
@@ -52,7 +53,7 @@ def fork() -> dict[str, str]:
 
 def adopt(place: dict[str, str], pyproject: Path) -> None:
     """Write a fork's address into its pyproject.toml, so that everything else agrees with it."""
-    text = pyproject.read_text(encoding="utf-8")
+    text = read_text(pyproject)
     for key, value in place.items():
         text = re.sub(rf'^{key} = ".*"$', f'{key} = "{value}"', text, flags=re.MULTILINE)
     write_whole(pyproject, text.encode())
@@ -60,12 +61,12 @@ def adopt(place: dict[str, str], pyproject: Path) -> None:
 
 def linked(notebook: nbformat.NotebookNode, path: Path, place: dict[str, str]) -> str:
     """The notebook's text with its badge and setup cell as they should be."""
-    head, setup = notebook.cells[:2]
-    if not BADGE.search(head.source) or "google.colab" not in setup.source:
+    head, setup = (notebook.cells[:2] + [None] * 2)[:2]
+    if not (setup and BADGE.search(head.source) and "google.colab" in setup.source):
         raise BadInput(f"{path.name} must begin with a badge, then the setup cell: add them.")
     head.source = BADGE.sub(badge(place, path), head.source, count=1)
     setup.source = SETUP.format(**place)
-    return nbformat.writes(notebook) + "\n"
+    return text_of(notebook)
 
 
 @exits_cleanly
@@ -78,16 +79,16 @@ def main() -> None:
     place = fork() if args.fork else address()
     if args.fork and args.write:
         adopt(place, ROOT / "pyproject.toml")
-    texts = {}
+    old, new = {}, {}
     lessons = lesson_paths(ROOT / "notebooks")
-    for path in [*lessons, *map(solutions_of, lessons)]:
-        if path.exists():
-            texts[path] = linked(nbformat.read(path, as_version=4), path, place)
-    stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
+    for path in [*lessons, *filter(Path.exists, map(solutions_of, lessons))]:
+        old[path] = read_text(path)
+        new[path] = linked(parse_notebook(old[path], path), path, place)
+    stale = [path for path, text in new.items() if old[path] != text]
     if stale and args.check:
         sys.exit("\n".join(f"{path.name} is stale: run `make notebooks`." for path in stale))
     for path in stale:
-        write_whole(path, texts[path].encode())
+        write_whole(path, new[path].encode())
         print(f"{path.name} written")
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lessons.corpus import is_tiny_shakespeare, load_text
 from lessons.course.catalogue import lesson_paths, solutions_of
+from lessons.course.notebook_file import read_notebook, write_notebook
 from lessons.errors import BadInput, exits_cleanly
-from lessons.files import write_whole
 
 import nbformat
 from nbclient import NotebookClient
@@ -34,13 +34,18 @@ def tagged(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookN
 
 def sample_of(path: Path) -> str:
     """What the model of this notebook wrote."""
-    (cell,) = tagged(nbformat.read(path, as_version=4), "quoted")
-    return "".join(output.text for output in cell.outputs).strip()
+    cells = tagged(read_notebook(path), "quoted")
+    text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    if len(cells) != 1 or not text.strip():
+        raise BadInput(f"{path.name} needs one cell tagged `quoted` that prints text: add it.")
+    return text.strip()
 
 
 def quote(notebook: nbformat.NotebookNode, sample: str) -> None:
     """Put the last lesson's sample into the fence of **Where we are**, in place."""
-    cell = next(cell for cell in notebook.cells if cell.source.startswith("## Where we are"))
+    opening = (cell for cell in notebook.cells if cell.source.startswith("## Where we are"))
+    if (cell := next(opening, None)) is None:
+        raise BadInput("The notebook needs a cell that begins with `## Where we are`: add it.")
     fence = "```\n" + sample + "\n```"
     cell.source = re.sub(r"```\n.*?\n```", lambda _: fence, cell.source, flags=re.DOTALL)
 
@@ -56,8 +61,7 @@ def run(path: Path, before: Path | None = None) -> None:
 
     `before` is the notebook of the last lesson, whose sample this one quotes.
     """
-    notebook = nbformat.read(path, as_version=4)
-    old = nbformat.read(path, as_version=4)
+    notebook, old = read_notebook(path), read_notebook(path)
     if before:
         quote(notebook, sample_of(before))
     client = NotebookClient(
@@ -76,7 +80,7 @@ def run(path: Path, before: Path | None = None) -> None:
     notebook.metadata.update(METADATA)
     if (lasting(notebook), notebook.metadata) == (lasting(old), old.metadata):
         return
-    write_whole(path, (nbformat.writes(notebook) + "\n").encode())
+    write_notebook(path, notebook)
 
 
 @exits_cleanly

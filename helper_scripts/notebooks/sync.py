@@ -5,11 +5,9 @@ import sys
 from lessons.course.address import ROOT
 from lessons.course.catalogue import lesson_paths
 from lessons.course.markers import write_or_check
+from lessons.course.notebook_file import read_notebook, write_notebook
 from lessons.course.taught import sync, taught
 from lessons.errors import exits_cleanly
-from lessons.files import write_whole
-
-import nbformat
 
 
 @exits_cleanly
@@ -17,14 +15,14 @@ def main() -> None:
     args = write_or_check(__doc__.splitlines()[0]).parse_args()
     failed = False
     for number, path in enumerate(lesson_paths(ROOT / "notebooks"), 1):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read_notebook(path)
         differences = sync(notebook, taught(number, ROOT / "lessons"))
         for difference in differences:
             way_out = ": run `make notebooks`" if args.check and "differs" in difference else ""
             print(f"{path.name}: {difference}{way_out}")
             failed |= args.check or difference.startswith("no cell")
         if args.write and differences:
-            write_whole(path, (nbformat.writes(notebook) + "\n").encode())
+            write_notebook(path, notebook)
     if failed:
         sys.exit(1)
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from lessons.corpus import sha256
-from lessons.errors import exits_cleanly
+from lessons.errors import BadInput, exits_cleanly
 from lessons.plots import plot_ladder, plot_loss_curves, title_of
 from lessons.records import LOSSES_DIR, read_losses
 from lessons.results import summary
@@ -33,7 +33,9 @@ def main() -> None:
     args = parser.parse_args()
     matplotlib.use("agg")
     losses = read_losses(args.losses)
-    means = summary(losses).val_loss
+    means = summary(losses).val_loss.dropna()
+    if means.empty:
+        raise BadInput(f"Every run in {args.losses} diverged: measure one that does not.")
     worst, best = title_of(means.index[0]), title_of(means.idxmin())
     fall = f"from {means.iloc[0]:.2f} ({worst}) to {means.min():.2f} ({best})"
     figures = {

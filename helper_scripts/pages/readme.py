@@ -3,12 +3,13 @@
 import math
 from pathlib import Path
 
+from lessons.about import About, read_about
 from lessons.course.address import ROOT, address, badge
 from lessons.course.catalogue import read_lessons, solutions_of
 from lessons.course.gpu_report import gpu_report
 from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
-from lessons.errors import exits_cleanly
-from lessons.files import read_csv, read_json
+from lessons.errors import BadInput, exits_cleanly
+from lessons.files import read_csv, read_text
 from lessons.ladder import LADDER, SCALED_UP
 from lessons.presets import PRESETS
 from lessons.records import EXPERIMENTS_DIR, LOSSES_DIR, read_losses
@@ -28,16 +29,19 @@ PURPOSES = {
     "gpt2-124m": "several large GPUs",
 }
 
+# What the table says of each rung.
+NEEDED = ("parameters", "seeds_side_by_side", "threads_per_seed", "device", "torch")
 
-def how_measured(about: dict, n_seeds: int) -> str:
+
+def how_measured(about: About, n_seeds: int) -> str:
     """How the seeds of a rung were measured, from the JSON beside them."""
     seeds = "one seed" if n_seeds == 1 else f"{n_seeds} seeds"
-    if "dtype" in about:  # on a GPU
-        way = f"in {about['dtype']}"
+    if about.dtype:  # on a GPU
+        way = f"in {about.dtype}"
     else:
-        threads = about["threads_per_seed"]
-        way = f"{about['seeds_side_by_side']} side by side with {threads} thread each,"
-    return f"{seeds}, {way} on an {about['device']}, torch {about['torch']}"
+        threads = about.threads_per_seed
+        way = f"{about.seeds_side_by_side} side by side with {threads} thread each,"
+    return f"{seeds}, {way} on an {about.device}, torch {about.torch}"
 
 
 def worth_of_the_mean(folder: Path = EXPERIMENTS_DIR) -> tuple[pd.DataFrame, str]:
@@ -45,8 +49,8 @@ def worth_of_the_mean(folder: Path = EXPERIMENTS_DIR) -> tuple[pd.DataFrame, str
     path = folder / "polyak.csv"
     rows = read_csv(path, ["rung", "seed", "last_weights", "their_mean"])
     worth = (rows.their_mean - rows.last_weights).groupby(rows.rung).agg(["mean", "std"])
-    device = read_json(path.with_suffix(".json"))["device"]
-    return worth, f"{rows.seed.nunique()} seeds on an {device}, mean ± sd"
+    about = read_about(path.with_suffix(".json"), "device")
+    return worth, f"{rows.seed.nunique()} seeds on an {about.device}, mean ± sd"
 
 
 def ladder_table(folder: Path = LOSSES_DIR) -> str:
@@ -55,7 +59,7 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     worth, how_worth = worth_of_the_mean()
     rows, measured = [], {}
     for rung in (rung for rung in LADDER if rung.stem in table.index):
-        row, about = table.loc[rung.stem], read_json(folder / f"{rung.stem}.json")
+        row, about = table.loc[rung.stem], read_about(folder / f"{rung.stem}.json", *NEEDED)
         measured.setdefault(how_measured(about, int(row.seeds)), []).append(rung.title)
         spread = "" if row.seeds == 1 else f" ± {row.sd:.3f}"
         by_mean = ""
@@ -65,7 +69,7 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
             "rung": f"{rung.number} · {rung.title}",
             "lesson": str(rung.lesson),
             "idea": rung.idea,
-            "parameters": f"{about['parameters']:,}",
+            "parameters": f"{about.parameters:,}",
             "final validation loss": f"{row.val_loss:.3f}{spread}",
             "of it by the mean": by_mean,
             "published": f"{rung.published:.2f}",
@@ -122,14 +126,17 @@ def busy_table(folder: Path = EXPERIMENTS_DIR) -> str:
     path, names = folder / "busy.csv", {"default": "PyTorch's default", "short spin": "ours"}
     rows = read_csv(path, ["way", "busy_loops", "steps_per_second"]).replace({"way": names})
     speed = rows.pivot_table("steps_per_second", "way", "busy_loops", aggfunc="median")
+    ways, loops = [*names.values(), "one thread"], [0, 1, 2]
+    if not {*ways} <= {*speed.index} or [*speed] != loops or speed.loc[ways].isna().any(axis=None):
+        raise BadInput(f"{path} lacks ways beside 0, 1 or 2 busy programs: type `make busy`.")
     speed.columns = ["quiet", "beside one busy program", "beside two"]
-    table = speed.loc[[*names.values(), "one thread"]].reset_index()
+    table = speed.loc[ways].reset_index()
     for column in speed:
         table[column] = table[column].map("{:.1f}".format)
-    about = read_json(path.with_suffix(".json"))
+    about = read_about(path.with_suffix(".json"), "preset", "cores", "device")
     return (
-        f"{markdown(table, words=['way'])}\n\nSteps per second of preset `{about['preset']}`, the "
-        f"median of {rows.seed.nunique()} runs, on {about['cores']} cores of an {about['device']}."
+        f"{markdown(table, words=['way'])}\n\nSteps per second of preset `{about.preset}`, the "
+        f"median of {rows.seed.nunique()} runs, on {about.cores} cores of an {about.device}."
     )
 
 
@@ -139,8 +146,8 @@ def own_text_table(folder: Path = EXPERIMENTS_DIR) -> str:
     measured = ["best_loss", "best_step", "last_loss"]
     rows = read_csv(path, ["seed", *keys, *measured])
     table = rows.groupby(keys, sort=False)[measured].mean().reset_index()
-    about = read_json(path.with_suffix(".json"))
-    training = about["training"]
+    about = read_about(path.with_suffix(".json"), "device")
+    training = about.more["training"]
     last_step = table.preset.map({name: how["max_iters"] for name, how in training.items()})
     at = "{:.2f} at step {:,.0f}".format
     shown = pd.DataFrame({
@@ -156,7 +163,7 @@ def own_text_table(folder: Path = EXPERIMENTS_DIR) -> str:
     return (
         f"{markdown(shown, words=['preset', 'text'])}\n\nValidation losses in nats per character, "
         f"measured every {training['small']['eval_interval']} steps; "
-        f"{'one seed' if n_seeds == 1 else f'{n_seeds} seeds'} on an {about['device']}."
+        f"{'one seed' if n_seeds == 1 else f'{n_seeds} seeds'} on an {about.device}."
     )
 
 
@@ -173,7 +180,7 @@ def refreshed(page: str) -> str:
 @exits_cleanly
 def main() -> None:
     args = write_or_check(__doc__).parse_args()
-    old = README.read_text(encoding="utf-8")
+    old = read_text(README)
     refresh(README, old, refreshed(old), args.write, "`make figures`")
 
 

@@ -4,9 +4,12 @@ Minutes are the notebooks', seconds those in data/losses/. A plan is a table of 
 in TEACHING.md: its parts are added up and compared with the time available.
 """
 
+import re
+
 from lessons.course.catalogue import Lesson, read_lessons
 from lessons.course.markers import README, markdown, refresh, replace_between, write_or_check
 from lessons.errors import BadInput, exits_cleanly
+from lessons.files import read_text
 from lessons.ladder import RUNGS
 from lessons.records import read_losses
 from lessons.results import summary
@@ -69,10 +72,14 @@ def plans_table(page: str, lessons: list[Lesson]) -> str:
     rows = []
     for plan, limit in PLANS.items():
         section = page.partition(f"\n### {plan}\n")[2].partition("\n#")[0]
-        parts = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("|")][2:]
+        rows_of_plan = [line for line in section.splitlines() if line.startswith("|")][2:]
         sums = dict.fromkeys(KINDS, 0)
-        for part, minutes in parts:
-            sums[kind_of(part.strip(), int(minutes), stated)] += int(minutes)
+        for row in rows_of_plan:
+            cells = re.match(r"\|([^|]+)\| *(\d{1,4}) *\|", row)
+            if not cells:
+                raise BadInput(f"{plan!r} in TEACHING.md has {row!r}: give a part and its minutes.")
+            minutes = int(cells[2])
+            sums[kind_of(cells[1].strip(), minutes, stated)] += minutes
         total = sum(sums.values())
         if not 0 < total <= limit:
             raise BadInput(f"{plan!r} in TEACHING.md takes {total} of {limit} minutes: change it.")
@@ -83,7 +90,7 @@ def plans_table(page: str, lessons: list[Lesson]) -> str:
 @exits_cleanly
 def main() -> None:
     args = write_or_check(__doc__.splitlines()[0]).parse_args()
-    old, lessons = TEACHING.read_text(encoding="utf-8"), read_lessons(README.parent / "notebooks")
+    old, lessons = read_text(TEACHING), read_lessons(README.parent / "notebooks")
     new = replace_between(old, "minutes", minutes_table(lessons))
     new = replace_between(new, "plans", plans_table(old, lessons))
     refresh(TEACHING, old, new, args.write, "`make figures`")

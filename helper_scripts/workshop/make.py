@@ -15,16 +15,16 @@ import shutil
 import string
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import wheels
 from folder import MADE, MARK, pack, replacing
 from lessons.corpus import is_tiny_shakespeare
+from lessons.course.address import from_toml
+from lessons.course.notebook_file import read_notebook, text_of
 from lessons.errors import BadInput, exits_cleanly
-from lessons.files import check_regular
+from lessons.files import check_regular, read_text
 
-import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor
 
 THIS_PYTHON = "{}.{}.{}".format(*sys.version_info)
@@ -80,9 +80,8 @@ def matching(root: Path, patterns: list[str], known: set[Path] | None) -> list[P
 
 def cleared(notebook: Path) -> str:
     """The notebook's text without outputs and counts."""
-    content = nbformat.read(notebook, as_version=4)
     clear = ClearOutputPreprocessor(remove_metadata_fields={"execution"})
-    return nbformat.writes(clear.preprocess(content, {})[0]) + "\n"
+    return text_of(clear.preprocess(read_notebook(notebook), {})[0])
 
 
 def write(path: Path, text: str) -> None:
@@ -120,7 +119,11 @@ def start_page(kits: list[str]) -> str:
         if kits
         else "They need a network: the packages are about half a gigabyte, and several on Linux.",
     }
-    return string.Template((HERE / "start.html").read_text("utf-8")).substitute(words)
+    page = HERE / "start.html"
+    try:
+        return string.Template(read_text(page)).substitute(words)
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"{page} has a $ that stands for nothing ({error}): restore it.") from None
 
 
 def make(folder: Path, platforms: list[str], pythons: list[str]) -> None:
@@ -141,8 +144,9 @@ def make(folder: Path, platforms: list[str], pythons: list[str]) -> None:
     targets = list(itertools.product(platforms, pythons))
     kits = [wheels.described(*target) for target in targets]
     write(students / "START.html", start_page(kits))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    packages = project["dependencies"] + project["optional-dependencies"]["lab"] + ["pip"]
+    lists = ("project dependencies", "project optional-dependencies lab")
+    packages = [name for keys in lists for name in from_toml(ROOT / "pyproject.toml", keys, list)]
+    packages += ["pip"]
     for kit, target in zip(kits, targets, strict=True):
         print(f"wheels for {kit}", flush=True)
         wheels.fetch_wheels(students / "wheels", packages, ROOT / "constraints.txt", *target)
@@ -174,12 +178,8 @@ def main() -> None:
     if (args.platform or args.python) and not args.wheels:
         parser.error("--platform and --python say which wheels: add --wheels")
     platforms, pythons = args.platform or [wheels.THIS], args.python or [THIS_PYTHON]
-    try:
-        with replacing(args.out.resolve()) as folder:
-            make(folder, *((platforms, pythons) if args.wheels else ([], [])))
-    except OSError as error:
-        what = f"{error.filename or args.out} cannot be read or written ({error.strerror})"
-        raise BadInput(f"{what}: free some space, or name another --out.") from None
+    with replacing(args.out.resolve()) as folder:
+        make(folder, *((platforms, pythons) if args.wheels else ([], [])))
     for archive in sorted(args.out.glob("*.zip")):
         print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 

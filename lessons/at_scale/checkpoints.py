@@ -10,13 +10,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+from lessons.at_scale.contents import check_contents
 from lessons.at_scale.description import RunDescription
-from lessons.errors import BadInput
+from lessons.errors import BadInput, refused
 from lessons.files import check_regular, link, whole_file
 
 import torch
 
-KEYS = {"step", "rows", "seconds", "model", "optimizer", "scaler", "batch_rng", "rng", "about"}
 RESUME_ORDER = ("last.pt", "previous.pt", "best.pt")
 
 
@@ -80,6 +80,8 @@ def read_checkpoint(path: Path) -> dict:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()  # torch.load itself does not compare checksums
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise refused(error) from None
     except zipfile.BadZipFile:
         raise BadInput(f"{path} is cut off, or is no checkpoint: it cannot be used.") from None
     except pickle.UnpicklingError:
@@ -88,8 +90,13 @@ def read_checkpoint(path: Path) -> dict:
         raise BadInput(f"{path} cannot be read ({type(error).__name__}).") from None
     if damaged:
         raise BadInput(f"{path} is damaged (a checksum is wrong): it cannot be used.")
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= KEYS:
-        raise BadInput(f"{path} is not a checkpoint of this course: it cannot be used.")
+    try:
+        check_contents(checkpoint)
+    except BadInput as problem:
+        raise BadInput(
+            f"{path} is not a checkpoint of this course ({str(problem).rstrip('.')}): it cannot be "
+            "used."
+        ) from None
     return checkpoint
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import TypeVar, get_type_hints
+import re
+from dataclasses import asdict, dataclass, fields, replace
 
 from lessons.errors import BadInput
 from lessons.gpt import GPTConfig
-from lessons.presets import TrainingConfig
-
-Kind = TypeVar("Kind")
+from lessons.presets import TrainingConfig, find_preset
+from lessons.schema import checked
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,15 @@ class Computation:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """What a run that has ended took."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class RunDescription:
-    """A run: its shape, its settings, its seed and its text."""
+    """A run: its shape, its settings, its seed and its text; raises BadInput if they contradict."""
 
     preset: str
     shape: GPTConfig
@@ -35,6 +41,20 @@ class RunDescription:
     text_sha256: str
     vocabulary: str
     computation: Computation | None = None
+
+    def __post_init__(self):
+        # Nothing else would bound it: a model of a billion layers is never built.
+        if self.shape != replace(find_preset(self.preset).shape, vocab_size=self.shape.vocab_size):
+            raise BadInput(f"'shape' is not that of preset {self.preset!r}.")
+        if not re.fullmatch("[0-9a-f]{64}", self.text_sha256):
+            raise BadInput("'text_sha256' is no SHA-256.")
+        if "".join(sorted(set(self.vocabulary))) != self.vocabulary:
+            raise BadInput("'vocabulary' is not in order, each character once.")
+        if len(self.vocabulary) != self.shape.vocab_size:
+            raise BadInput(
+                f"'vocabulary' has {len(self.vocabulary)} characters, and the shape has a "
+                f"vocab_size of {self.shape.vocab_size}."
+            )
 
     def to_json(self) -> dict:
         """Plain values; what a rung's JSON file says too has the same key as there."""
@@ -51,23 +71,22 @@ class RunDescription:
     @classmethod
     def from_json(cls, values: object) -> RunDescription:
         """What `to_json` was called on; raises BadInput, with what is wrong, for anything else."""
+        if not isinstance(values, dict):
+            raise BadInput("it holds no JSON object")
         try:
-            if not isinstance(values, dict):
-                raise TypeError("it holds no JSON object")
-            (seed,) = values["seeds"]
-            known = {key: values[key] for key in ("preset", "text_sha256", "vocabulary")}
-            names = [field.name for field in fields(Computation)]
-            return checked(cls, known | {
-                "shape": checked(GPTConfig, values["shape"]),
-                "training": checked(TrainingConfig, values["hyperparameters"]),
-                "seed": seed,
-                "computation": checked(Computation, {name: values[name] for name in names})
-                if set(names) <= values.keys()
-                else None,
-            })  # fmt: skip
+            seeds = values["seeds"]
+            if not isinstance(seeds, list) or len(seeds) != 1:
+                raise BadInput("'seeds' is not a list of one.")
+            checked(Totals, values.get("totals", {"seconds": 0.0}))
+            known = {key: values[key] for key in ("preset", "shape", "text_sha256", "vocabulary")}
+            known |= {"training": values["hyperparameters"], "seed": seeds[0]}
+            names = [field.name for field in fields(Computation) if field.name in values]
+            if names:  # a run that was never trained has none
+                known["computation"] = {name: values[name] for name in names}
+            return checked(cls, known)
         except KeyError as error:
             problem = f"{error} is missing"
-        except (TypeError, ValueError) as error:  # BadInput too
+        except BadInput as error:
             problem = str(error).rstrip(".")
         raise BadInput(problem)
 
@@ -75,21 +94,3 @@ class RunDescription:
         """The first thing that makes this another run, or None; settings may differ."""
         names = ("preset", "shape", "vocabulary", "text_sha256", "seed")
         return next((n for n in names if getattr(self, n) != getattr(other, n)), None)
-
-
-def checked(kind: type[Kind], values: object) -> Kind:
-    """The dataclass `kind` with these fields; raises BadInput for a wrong name or type."""
-    if not isinstance(values, dict):
-        raise BadInput(f"a {kind.__name__} is a {type(values).__name__}, not an object.")
-    types = get_type_hints(kind)
-    for name, value in values.items():
-        if name not in types:
-            raise BadInput(f"{name!r} is unknown.")
-        wanted = int | float if types[name] is float else types[name]
-        # For Python, True is an int.
-        if not isinstance(value, wanted) or isinstance(value, bool) and wanted is not bool:
-            raise BadInput(f"{name!r} is a {type(value).__name__}.")
-    missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in values]
-    if missing:
-        raise BadInput(f"{missing[0]!r} is missing.")
-    return kind(**values)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from lessons.errors import BadInput, Stopped
+from lessons.errors import BadInput, Stopped, refused
 from lessons.presets import TrainingConfig
 
 import torch
@@ -33,13 +33,28 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def started_by_torchrun() -> bool:
+    """Whether torchrun started this process; raises BadInput if only its variables are here."""
+    if "LOCAL_RANK" not in os.environ:
+        return False
+    names = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_PORT")
+    numbers = [os.environ.get(name, "") for name in names]
+    right = all(number.isdecimal() for number in numbers) and "TORCHELASTIC_RUN_ID" in os.environ
+    if not right or not int(numbers[1]) < int(numbers[2]) or int(numbers[3]) > 65535:
+        raise BadInput(
+            "LOCAL_RANK is set, as in a process of torchrun, but torchrun did not start this one: "
+            "unset LOCAL_RANK to train in one process, or start it with torchrun."
+        )
+    return True
+
+
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; yields the device of this one.
 
     Raises BadInput when another process of the run dies or cannot be reached.
     """
-    if "LOCAL_RANK" not in os.environ:
+    if not started_by_torchrun():
         yield device
         return
     if device.type == "cuda":
@@ -80,7 +95,7 @@ def _leave() -> None:
 def first_on_main(work: Callable[[], Result]) -> Result:
     """Let rank 0 do `work`, and give its result to every process.
 
-    Rank 0 prints a BadInput, once, and all processes exit with status 2.
+    Rank 0 prints a BadInput or what the system refused, once, and all processes exit with status 2.
     """
     if world_size() == 1:
         return work()
@@ -88,9 +103,9 @@ def first_on_main(work: Callable[[], Result]) -> Result:
     if rank() == 0:
         try:
             result = [work()]
-        except BadInput as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            result = [error]
+        except (BadInput, OSError) as error:
+            result = [refused(error) if isinstance(error, OSError) else error]
+            print(f"error: {result[0]}", file=sys.stderr, flush=True)
     dist.broadcast_object_list(result, device=CPU)
     if isinstance(result[0], BadInput):
         sys.exit(2)

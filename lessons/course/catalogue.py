@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 
+from lessons.course.notebook_file import read_notebook
 from lessons.errors import BadInput
 
 import nbformat
@@ -59,13 +60,15 @@ def solutions_of(path: Path) -> Path:
 
 def read_lesson(path: Path) -> Lesson:
     """What a lesson's notebook states; BadInput if it lacks its title, minutes or exercises."""
-    notebook, number = nbformat.read(path, as_version=4), int(path.name[:2])
+    notebook, number = read_notebook(path), int(path.name[:2])
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     title = re.search(rf"^# Lesson {number} · (.+)$", text, re.MULTILINE)
     if not title:
         raise BadInput(f"{path.name} has no title: begin its text with `# Lesson {number} · …`.")
-    minutes = notebook.metadata.get("gpt_ladder", {}).get("minutes", {}).get("lesson")
-    if not minutes:
+    minutes = notebook.metadata
+    for key in ("gpt_ladder", "minutes", "lesson"):
+        minutes = minutes.get(key) if isinstance(minutes, dict) else None
+    if type(minutes) is not int or minutes < 1:
         raise BadInput(f'{path.name} lacks "gpt_ladder": {{"minutes": {{"lesson": …}}}} in its '
                        "metadata: add it.")  # fmt: skip
     stated = re.findall(r"^\*\*\d+ · .+? \((\d+) minutes\)\.\*\*", text, re.MULTILINE)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from lessons.about import About, read_about
 from lessons.corpus import DATA_DIR
 from lessons.course.markers import markdown
 from lessons.evaluation import COLUMNS
-from lessons.files import read_csv, read_json
+from lessons.files import read_csv
 from lessons.ladder import SCALED_UP
 from lessons.results import final_losses, lowest_losses
 
@@ -34,7 +35,7 @@ def losses_sentence(losses: pd.DataFrame) -> str:
     )
 
 
-def speed_table(speed: pd.DataFrame, about: dict) -> str:
+def speed_table(speed: pd.DataFrame, about: About) -> str:
     """One row per way; each adds one thing to the way above it."""
     shown = pd.DataFrame({
         "a training step": ["" if n == 0 else "+ " for n in range(len(speed))] + speed.way,
@@ -45,7 +46,7 @@ def speed_table(speed: pd.DataFrame, about: dict) -> str:
     })  # fmt: skip
     table = markdown(shown, words=["a training step", "products in"])
     return (
-        f"{table}\n\nMeasured on {about['device']}, torch {about['torch']}; each row adds "
+        f"{table}\n\nMeasured on {about.device}, torch {about.torch}; each row adds "
         "one thing to the row above it. Of the GPU's peak: model FLOPs utilisation, against its "
         "data sheet's figure for half precision."
     )
@@ -59,6 +60,6 @@ def gpu_report(folder: Path = DATA_DIR) -> str:
         parts = [losses_sentence(read_csv(path, COLUMNS))]
     path = folder / "experiments" / "gpu_speed.csv"
     if path.exists():
-        about = read_json(path.with_suffix(".json"))
+        about = read_about(path.with_suffix(".json"), "device", "torch")
         parts.append(speed_table(read_csv(path, SPEED_COLUMNS), about))
     return "\n\n".join(parts)

@@ -16,8 +16,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def replace_between(text: str, name: str, body: str) -> str:
     """The text with `body` between `<!-- name: start -->` and `<!-- name: end -->`."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    if text.count(start) != 1 or text.count(end) != 1:
-        raise BadInput(f"The page needs the lines {start} and {end}, each exactly once.")
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise BadInput(f"The page needs the lines {start} and {end}, each once and in this order.")
     before, rest = text.split(start)
     return f"{before}{start}\n{body}\n{end}{rest.split(end)[1]}"
 

@@ -12,6 +12,7 @@ from io import StringIO
 import gpu as measure_gpu
 import presets as bench_scaling
 import readme as readme_table
+from lessons.about import About
 from lessons.at_scale import throughput
 from lessons.course import gpu_report
 from lessons.errors import BadInput
@@ -193,7 +194,7 @@ def test_a_seed_that_diverged_shows_in_the_report():
 def test_the_report_has_a_row_for_each_way(tmp_path):
     rows = [("eager", "float32", 1_000_000, 0.07, 5.25), ("SDPA", "float32", 2_000_000, None, None)]
     speed = pd.DataFrame(rows, columns=gpu_report.SPEED_COLUMNS)
-    said = gpu_report.speed_table(speed, {"device": "GPU", "torch": "2.10"})
+    said = gpu_report.speed_table(speed, About(device="GPU", torch="2.10"))
     assert "| eager | float32 | 1,000,000 | 7% | 5.2 GB |" in said
     assert "| + SDPA | float32 | 2,000,000 | ? | ? |" in said and "on GPU, torch 2.10;" in said
 
