@@ -3,6 +3,7 @@
 PYTHON ?= $(if $(filter Windows_NT,$(OS)),python,python3)
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := .venv/ready
+PINS ?= constraints.txt
 # Jupyter refuses to start for root, as in a container, unless it is told to.
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -80,8 +81,8 @@ clean: ## remove the virtual environment
 	$(PYTHON) -c "import shutil; shutil.rmtree('.venv', ignore_errors=True)"
 
 # The stamp is written last: a set-up that was cut off starts again.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(PINS)
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed, and this is ' + sys.version.split()[0] + ': install one, or name it, as in make PYTHON=python3.13 lab')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lab,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS) --editable ".[lab,test]"
 	@$(BIN)/python -c "open('$(READY)', 'w').close()"

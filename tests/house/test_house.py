@@ -159,6 +159,12 @@ def test_the_tested_versions_lie_within_the_ranges():
     assert pins["torch"] == "2.13.0"
 
 
+def test_the_oldest_versions_are_the_lower_ends_of_the_ranges():
+    lines = (ROOT / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert pins == sorted(f"{name}=={str(r.specifier)[2:]}.*" for name, r in ranges().items())
+
+
 def test_every_make_target_of_the_readme_exists():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     readme = README.read_text(encoding="utf-8")
