@@ -1,4 +1,4 @@
-"""Any notebook can be the first one: each runs alone, in a fresh kernel and a fresh copy."""
+"""Every notebook runs without the others, in a fresh kernel and a fresh copy of the course."""
 
 import os
 import shutil
