@@ -51,13 +51,12 @@ class Bands:
         for column, (sentence, back) in product(losses, UNITS.items()):
             self._in_other_units(column, sentence, back)
         for columns in (list(self.rows), *([column] for column in losses)):
-            order = self._order(columns) or []
-            moved = [n for n, place in enumerate(order) if n != place]
-            if moved:
-                a, b = label(self.rows, moved[0]), label(self.rows, order[moved[0]])
+            swaps = self._swaps(columns)
+            if swaps:
+                a, b = (label(self.rows, n) for n in swaps[0])
                 raise Mistake(
-                    f"Are rows exchanged? In `{columns[-1]}` the one with {a} lies where {b} "
-                    f"belongs{_and_others(len(moved) - 1)}: with other labels it would fit."
+                    f"Are rows exchanged? In `{columns[-1]}` those with {a} and with {b} would fit "
+                    f"each in the other's place{_and_others(2 * len(swaps) - 2)}."
                 )
 
     def _in_other_units(self, column: str, sentence: str, back: Callable) -> None:
@@ -74,23 +73,23 @@ class Bands:
                 f"loss is {converted.iloc[0]:.3f} nats{_and_others(int(outside.sum()) - 1)}."
             )
 
-    def _order(self, columns: list[str]) -> list[int] | None:
-        """For each row a place that it fits, its own if possible; None if there is no such order.
-
-        Only these columns are looked at.
-        """
+    def _swaps(self, columns: list[str]) -> list[tuple[int, int]] | None:
+        """Pairs of rows that must change places for all to fit; None if that does not help."""
         low, high, got = (each[columns].to_numpy() for each in (self.low, self.high, self.rows))
-        fits = [[((low[n] <= row) & (row <= high[n])).all() for n in range(len(got))]
+        fits = [[((low[m] <= row) & (row <= high[m])).all() for m in range(len(got))]
                 for row in got]  # fmt: skip
 
-        def order(taken: list[int]) -> list[int] | None:
-            n = len(taken)
-            if n == len(fits):
-                return taken
-            free = (m for m in (n, *range(len(fits))) if fits[n][m] and m not in taken)
-            return next(filter(None, (order([*taken, m]) for m in free)), None)
+        def swaps(left: list[int]) -> list[tuple[int, int]] | None:
+            if not left:
+                return []
+            n = left[0]
+            for m in (m for m in left if fits[n][m] and fits[m][n]):  # itself is the first
+                more = swaps([other for other in left if other not in (n, m)])
+                if more is not None:
+                    return [(n, m), *more] if m != n else more
+            return None
 
-        return order([])
+        return swaps(list(range(len(got))))
 
     def keep(self) -> None:
         """Raise Mistake for an entry outside its band, or for two in the wrong order."""
