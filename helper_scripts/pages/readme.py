@@ -145,7 +145,9 @@ def own_text_table(folder: Path = EXPERIMENTS_DIR) -> str:
     path, keys = folder / "own_text.csv", ["preset", "text", "n_chars", "vocab_size", "count_loss"]
     measured = ["best_loss", "best_step", "last_loss"]
     rows = read_csv(path, ["seed", *keys, *measured])
-    table = rows.groupby(keys, sort=False)[measured].mean().reset_index()
+    table = rows.groupby(keys)[measured].mean().reset_index()
+    # The preset small first, and Tiny Shakespeare.
+    table = table.sort_values(keys[:3], ascending=[False, False, True])
     about = read_about(path.with_suffix(".json"), "device")
     training = about.more["training"]
     last_step = table.preset.map({name: how["max_iters"] for name, how in training.items()})
@@ -159,11 +161,13 @@ def own_text_table(folder: Path = EXPERIMENTS_DIR) -> str:
         "lowest loss": [at(*pair) for pair in zip(table.best_loss, table.best_step, strict=True)],
         "last loss": [at(*pair) for pair in zip(table.last_loss, last_step, strict=True)],
     })  # fmt: skip
-    n_seeds = rows.groupby(keys).seed.nunique().min()
+    n_seeds = rows.groupby(keys).seed.nunique()
+    fewest, most = n_seeds.min(), n_seeds.max()
+    seeds = f"{fewest} to {most}" if fewest < most else f"{most}"
     return (
         f"{markdown(shown, words=['preset', 'text'])}\n\nValidation losses in nats per character, "
-        f"measured every {training['small']['eval_interval']} steps; "
-        f"{'one seed' if n_seeds == 1 else f'{n_seeds} seeds'} on an {about.device}."
+        f"measured every {training['small']['eval_interval']} steps on an {about.device}; seeds "
+        f"of each row: {seeds}."
     )
 
 
