@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 
 from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
@@ -49,6 +50,8 @@ def main() -> None:
     model.to(device)
     if args.prompt is None:
         args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
+    # In an ASCII terminal Python takes each byte of another character for one of its own.
+    args.prompt = os.fsencode(args.prompt).decode("utf-8", "surrogateescape")
     unknown = set(args.prompt) - tokenizer.stoi.keys()
     if unknown:
         raise BadInput(f"The run's text has no {min(unknown)!r}: leave it out of --prompt.")
