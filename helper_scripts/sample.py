@@ -1,5 +1,6 @@
 """Print what a trained run writes, character by character."""
 
+import os
 from pathlib import Path
 
 from lessons.arguments import COUNT, RATE, SEED, Parser
@@ -44,6 +45,8 @@ def main() -> None:
     model.to(device)
     if args.prompt is None:
         args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
+    # In an ASCII terminal Python takes each byte of another character for one of its own.
+    args.prompt = os.fsencode(args.prompt).decode("utf-8", "surrogateescape")
     unknown = set(args.prompt) - tokenizer.stoi.keys()
     if unknown:
         raise BadInput(f"The run's text has no {min(unknown)!r}: leave it out of --prompt.")

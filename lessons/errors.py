@@ -36,7 +36,7 @@ def first_line(error: BaseException) -> str:
 def refused(error: OSError) -> BadInput:
     """What the operating system would not do, as a BadInput that names the file."""
     given = (error.filename, error.filename2)
-    names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes))]
+    names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes, os.PathLike))]
     return BadInput(
         f"{' and '.join(names) or 'A file'} cannot be read or written "
         f"({error.strerror or first_line(error)}): check the path, its permissions and the room on "

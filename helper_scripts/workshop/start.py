@@ -45,6 +45,9 @@ def check_python(kit):
     if sys.version_info < OLDEST:
         stop(f"Python 3.11 or newer is needed, and this is Python {THIS}: install one and "
              f"start with it, as in {called((versions or ['3.12'])[0])}.")  # fmt: skip
+    if kit and not versions:
+        stop("wheels/kit.txt does not say for which Python they are: unpack students.zip again, or "
+             "add --online.")  # fmt: skip
     if kit and "{}.{}".format(*sys.version_info) not in versions:
         stop(f"These wheels are for Python {' or '.join(versions)}, and this is Python {THIS}: "
              f"start with the other, as in {called(versions[0])}, or add --online.")  # fmt: skip
@@ -54,9 +57,12 @@ def requirements():
     """The packages that the notebooks need, from pyproject.toml."""
     import tomllib  # an old Python has none
 
-    with open(str(HERE / "pyproject.toml"), "rb") as file:
-        project = tomllib.load(file)["project"]
-    return project["dependencies"] + project["optional-dependencies"]["lab"]
+    try:
+        with open(str(HERE / "pyproject.toml"), "rb") as file:
+            project = tomllib.load(file)["project"]
+        return project["dependencies"] + project["optional-dependencies"]["lab"]
+    except (ValueError, LookupError, TypeError) as error:
+        stop(f"pyproject.toml is damaged ({error}): unpack students.zip again.")
 
 
 def set_up(kit):
@@ -101,7 +107,8 @@ def main():
     args = parser.parse_args()
     try:
         described = WHEELS / "kit.txt"
-        kit = described.read_text() if described.exists() and not args.online else ""
+        known = described.exists() and not args.online
+        kit = described.read_text("utf-8", "replace") if known else ""
         check_python(kit)
         if READY.exists() and PYTHON.exists():
             print("Everything is set up.")

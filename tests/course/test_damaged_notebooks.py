@@ -5,6 +5,7 @@ from pathlib import Path
 
 import colab_links
 import run as run_notebooks
+import start as kit_start
 import teaching
 from damage import damaged_bytes, damaged_values
 from lessons.course.address import ROOT, address, from_toml
@@ -198,3 +199,16 @@ def test_nothing_that_is_taught_is_lost_by_reading_a_notebook_in_this_way():
     notebook = read_notebook(PATHS[0])
     texts = taught(1, ROOT / "lessons")
     assert texts and sync(notebook, texts) == []
+
+
+@pytest.mark.parametrize("content", ["x = [", "", "[project]\n", "project = 3", "\udcff"])
+def test_a_kit_whose_pyproject_is_damaged_says_so(tmp_path, monkeypatch, content):
+    (tmp_path / "pyproject.toml").write_bytes(content.encode("utf-8", "surrogateescape"))
+    monkeypatch.setattr(kit_start, "HERE", tmp_path)
+    with pytest.raises(SystemExit, match="error: pyproject.toml is damaged .*unpack students.zip"):
+        kit_start.requirements()
+
+
+def test_a_kit_that_does_not_say_what_it_is_for_says_so():
+    with pytest.raises(SystemExit, match="error: wheels/kit.txt does not say for which Python"):
+        kit_start.check_python("nothing\n")
