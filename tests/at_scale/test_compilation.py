@@ -4,10 +4,12 @@ import re
 
 from lessons.at_scale.checkpoints import read_checkpoint
 from lessons.at_scale.compilation import compiled
+from lessons.at_scale.loop import train_at_scale
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.step import train_step
+from lessons.batches import split
 from lessons.presets import TrainingConfig
-from tiny_runs import gloo, new_model, torchrun
+from tiny_runs import FEW, gloo, new_model, torchrun
 
 import pytest
 import torch
@@ -51,6 +53,22 @@ def test_what_the_trial_compiles_is_what_trains(monkeypatch):
     for _ in range(2):
         train_step(fast, state, torch.randint(11, (100,)))
     assert len(graphs) == 1
+
+
+def test_a_compiled_run_is_tried_on_a_micro_batch_and_has_the_losses_of_any_other(
+    data, monkeypatch
+):
+    shapes = []
+
+    def compile(model):
+        return lambda x, y: shapes.append(tuple(x.shape)) or model(x, y)
+
+    config = TrainingConfig(**FEW.__dict__ | {"grad_accum_steps": 2})
+    plain = train_at_scale(new_model(), *split(data), config)
+    monkeypatch.setattr(torch, "compile", compile)
+    losses = train_at_scale(new_model(), *split(data), config, compile=True)
+    assert losses.val_loss.tolist() == plain.val_loss.tolist()
+    assert set(shapes) == {(2, 8)} and len(shapes) == 1 + 2 * 20
 
 
 @pytest.mark.parametrize("when", ["asked", "used"])

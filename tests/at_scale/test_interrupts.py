@@ -1,6 +1,7 @@
 """Ctrl-C stops a run between two steps."""
 
 import signal
+import threading
 
 from lessons.at_scale.checkpoints import read_checkpoint
 from lessons.at_scale.interrupts import stop_requests
@@ -29,6 +30,38 @@ def test_a_process_of_torchrun_that_fails_is_not_ended_before_it_says_why(
             signal.raise_signal(signal.SIGTERM)  # and this test goes on
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_ends_the_program(number):
+    def end(*_):
+        raise InterruptedError
+
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(InterruptedError), stop_requests() as asked:
+            assert not asked()
+            signal.raise_signal(number)
+            assert asked()
+            signal.raise_signal(number)
+        with stop_requests() as asked:
+            assert not asked()
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_thread_of_its_own_catches_nothing():
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def look():
+        with stop_requests() as asked:
+            seen.append((asked(), signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [(False, before)]
 
 
 class InterruptedBar(tqdm):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import train
 from lessons.at_scale import memory
-from lessons.gpt import GPT, parameter_count
+from lessons.gpt import GPT, GPTConfig, parameter_count
 from lessons.presets import PRESETS
 from tiny_runs import with_helper_scripts
 
@@ -72,6 +72,28 @@ def test_dropout_raises_the_estimate_of_memory_on_a_cpu_alone():
         for name in ("cpu", "cuda")
     )
     assert cuda == [cpu[0]] * 2 and cpu[1] > 1.5 * cpu[0]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("n_layer", [2, 4])
+def test_the_estimate_is_a_little_more_than_what_is_kept_for_the_backward_pass(dropout, n_layer):
+    shape, batch_size, cpu = GPTConfig(65, 64, n_layer, 4, 64), 4, torch.device("cpu")
+    model, kept = GPT(shape, dropout), {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    idx = torch.randint(65, (batch_size, 64))
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model(idx, idx)
+    needed, empty = (memory.memory_needed(shape, n, dropout, cpu) for n in (batch_size, 0))
+    # Each weight, its gradient and AdamW's two means, of four bytes each.
+    assert empty == 16 * sum(p.numel() for p in model.parameters())
+    total = sum(size for address, (size, _) in kept.items() if address not in weights)
+    assert 0.7 < total / (needed - empty) < 1
 
 
 WATCH_MEMORY = """

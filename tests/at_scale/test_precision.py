@@ -36,3 +36,18 @@ def test_a_dtype_that_the_device_cannot_do_is_refused():
 def test_older_gpus_get_float16_and_newer_ones_bfloat16(monkeypatch, capability, dtype):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert pick_dtype(torch.device("cuda"), 64) == dtype
+
+
+def test_a_cpu_with_bfloat16_units_uses_them_where_the_model_is_wide(monkeypatch):
+    for native, wide in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
+        assert [pick_dtype(CPU, n_embd) for n_embd in (127, 128)] == [torch.float32, wide]
+        assert pick_dtype(torch.device("mps"), 1024) == torch.float32
+        assert pick_dtype(CPU, 64, "bfloat16") == torch.bfloat16
+
+
+def test_float32_stays_what_it_is():
+    x = torch.randn(2, 2)
+    for dtype in (torch.float32, torch.bfloat16):
+        with autocast(CPU, dtype):
+            assert (x @ x).dtype == dtype
