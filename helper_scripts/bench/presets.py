@@ -103,7 +103,8 @@ def scaled(preset: Preset, train_data, val_data, device: torch.device, dtype) ->
 @exits_cleanly
 def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", nargs="+", default=["small", "cpu"], metavar="PRESET")
+    parser.add_argument("--presets", nargs="+", default=["small", "cpu"], metavar="PRESET",
+                        help="which are timed (default: small and cpu)")  # fmt: skip
     parser.add_argument("--steps", type=FEW, default=50, help="steps timed in each round")
     parser.add_argument("--rounds", type=FEW, default=5, help="the median of these is shown")
     parser.add_argument("--dtype", default="auto", help="of the scaled loop")

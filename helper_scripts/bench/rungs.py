@@ -100,7 +100,8 @@ def measure_all(rung: Rung, pool, threads: int, args: argparse.Namespace) -> dic
 @exits_cleanly
 def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rungs", nargs="+", default=[r.name for r in LESSON_1], metavar="RUNG")
+    parser.add_argument("--rungs", nargs="+", default=[r.name for r in LESSON_1], metavar="RUNG",
+                        help="which are timed (default: those of lesson 1's loop)")  # fmt: skip
     parser.add_argument("--steps", type=FEW, default=100, help="steps timed in each round")
     parser.add_argument("--rounds", type=FEW, default=3, help="the median of these is shown")
     args = parser.parse_args()

@@ -4,13 +4,13 @@ Runs the solutions' own cells, and adds each experiment and seed to data/experim
 as soon as it ends; what is there is not run again.
 """
 
-import argparse
 import contextlib
 import functools
 import io
 from itertools import product
 from pathlib import Path
 
+from lessons.arguments import SEED, Parser
 from lessons.checks.tables import label
 from lessons.corpus import load_text, sha256
 from lessons.device import machine_facts, pick_device
@@ -68,11 +68,13 @@ def rows_of(table: pd.DataFrame, lesson: str, seed: int) -> pd.DataFrame:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
     # 1337 is the notebooks' own.
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1337, *range(4)])
-    parser.add_argument("--lessons", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[1337, *range(4)], metavar="SEED",
+                        help="which seeds are measured")  # fmt: skip
+    parser.add_argument("--lessons", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
+                        help="whose experiments (default: all)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -83,7 +83,8 @@ def measure_losses(
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=DATA_DIR, help="folder for the files")
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED",
+                        help="which seeds are measured")  # fmt: skip
     parser.add_argument("--minutes", type=Range(0, 10_000, whole=False), default=8.5,
                         help="the time limit (default: 8.5)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="measure again what is on record")

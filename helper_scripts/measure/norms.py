@@ -52,10 +52,15 @@ def grid_record(folder: Path, text: str, max_iters: int) -> Record:
 def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2])
-    parser.add_argument("--depths", nargs="+", type=Range(1, 1000), default=[3, 6, 12, 24])
-    parser.add_argument("--learning-rates", nargs="+", type=RATE, default=[3e-4, 1e-3, 3e-3, 1e-2])
-    parser.add_argument("--max-iters", type=COUNT, default=1000)
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED",
+                        help="which seeds are measured")  # fmt: skip
+    parser.add_argument("--depths", nargs="+", type=Range(1, 1000), default=[3, 6, 12, 24],
+                        metavar="N", help="numbers of blocks")  # fmt: skip
+    parser.add_argument("--learning-rates", nargs="+", type=RATE, metavar="X",
+                        default=[3e-4, 1e-3, 3e-3, 1e-2], help="for each of them")  # fmt: skip
+    parser.add_argument(
+        "--max-iters", type=COUNT, default=1000, help="steps of each (default: 1000)"
+    )
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     # Small layers: a second thread hardly helps, and would take a core from whoever works here.

@@ -5,10 +5,10 @@ is the validation split. Each run adds a row to data/experiments/own_text.csv as
 what is there is not run again. On one thread a run takes a minute or two.
 """
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from lessons.arguments import COUNT, SEED, Parser
 from lessons.at_scale.loop import train_at_scale
 from lessons.bigram import bigram_by_counting
 from lessons.corpus import language_reference, load_text, sha256
@@ -53,10 +53,11 @@ def measure(text: str, preset: Preset, seed: int) -> tuple:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--max-iters", type=int, help="fewer steps, for a first try")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED",
+                        help="which seeds are measured")  # fmt: skip
+    parser.add_argument("--max-iters", type=COUNT, help="fewer steps, for a first try")
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     if args.max_iters is not None and args.max_iters < 1:

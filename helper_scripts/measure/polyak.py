@@ -4,10 +4,10 @@ Each run of a rung of lesson 1's loop adds a row to data/experiments/polyak.csv 
 what is there is not run again. On one thread a seed of all seven rungs takes two minutes.
 """
 
-import argparse
 from itertools import product
 from pathlib import Path
 
+from lessons.arguments import COUNT, SEED, Parser
 from lessons.corpus import load_text, sha256
 from lessons.dataset import encode_and_split
 from lessons.device import machine_facts, pick_device
@@ -52,10 +52,11 @@ def both_losses(rung: Rung, text: str, seed: int) -> tuple[float, float]:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--max-iters", type=int, help="fewer steps, for a first try")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2, 3, 4], metavar="SEED",
+                        help="which seeds are measured")  # fmt: skip
+    parser.add_argument("--max-iters", type=COUNT, help="fewer steps, for a first try")
     parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     if args.max_iters is not None and args.max_iters < 1:

@@ -104,8 +104,9 @@ TOOLS = {
         "ini_options": {
             "testpaths": ["tests"],
             "pythonpath": [
-                "tests/course", "helper_scripts", "helper_scripts/measure", "helper_scripts/bench",
-                "helper_scripts/pages", "helper_scripts/notebooks", "helper_scripts/workshop",
+                "tests", "tests/course", "helper_scripts", "helper_scripts/measure",
+                "helper_scripts/bench", "helper_scripts/pages", "helper_scripts/notebooks",
+                "helper_scripts/workshop",
             ],
             # The whole of a notebook's cell is run, and only tagged outputs are compared.
             "addopts": "--nbval-lax --nbval-current-env --nbval-cell-timeout=300",
@@ -119,7 +120,7 @@ TOOLS = {
     "ruff": {
         "line-length": 100,
         "extend-exclude": ["*.ipynb"],
-        "src": [".", "tests/*", "helper_scripts", "helper_scripts/*"],
+        "src": [".", "tests", "tests/*", "helper_scripts", "helper_scripts/*"],
         "lint": {
             "select": ["C90", "E", "F", "I", "B", "UP", "SIM"],
             "ignore": ["SIM300"],  # it takes the shape names B, T and C for constants

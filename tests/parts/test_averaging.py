@@ -36,7 +36,7 @@ def test_the_future_has_no_vote(model, idx):
 
 def test_the_learned_shares_are_a_softmax_over_the_past(model, idx):
     for n in (1, 3, T):
-        shares = model.weights(n)
+        shares = model.shares(n)
         expected = torch.zeros(n, n)
         for t in range(n):
             expected[t, : t + 1] = F.softmax(model.scores[t, : t + 1], dim=0)
