@@ -41,7 +41,7 @@ def test_every_script_says_what_it_does_and_what_each_flag_means(script, monkeyp
 
 def test_every_path_in_the_makefile_exists():
     recipes = "\n".join(RECIPES.values())
-    named = re.findall(r"\w[\w./-]*/[\w./-]+|\b[\w-]+\.(?:toml|txt|yml|md)\b", recipes)
+    named = re.findall(r"(?<![\w./-])\w[\w./-]*/[\w./-]+|\b[\w-]+\.(?:toml|txt|yml|md)\b", recipes)
     assert len(named) > 10
     assert [name for name in named if not (ROOT / name).exists()] == []
 
