@@ -20,33 +20,33 @@ import torch
 
 @check
 def one_query(answer):
-    """`one_query(query, keys, values)`: shares (T,) and output of one query, unscaled."""
+    """`one_query(query, keys, values)`: weights (T,) and output of one query, unscaled."""
 
     def look(case: str, inputs: tuple) -> None:
         query, keys, values = inputs
         got = call(answer, query, keys, values, case=case)
         if not isinstance(got, tuple | list) or len(got) != 2:
-            raise Mistake(f"For {case}: return two things, the shares and the output.")
+            raise Mistake(f"For {case}: return two things, the weights and the output.")
         scores = torch.tensor([sum((q * k).item() for q, k in zip(query, key, strict=True))
                                for key in keys])  # fmt: skip
-        shares = scores.exp() / scores.exp().sum()
-        expect(got[0], shares, f"{case}, the shares", {
-            "these are the scores: softmax turns them into shares.": scores,
+        weights = scores.exp() / scores.exp().sum()
+        expect(got[0], weights, f"{case}, the weights", {
+            "these are the scores: softmax turns them into weights.": scores,
             "the scores are divided by their sum: take e to the power of each first.":
                 scores / scores.sum(),
             "these are e to the power of the scores: divide them by their sum.": scores.exp(),
             "the scores are scaled by 1/√hs: here they should not be.":
                 (scores / len(query) ** 0.5).softmax(dim=0),
-            "everything goes to the largest score: softmax gives each a share.":
+            "all the weight goes to the largest score: softmax gives each a share.":
                 (scores == scores.max()).double(),
             "the values took the place of the keys.":
                 lambda: (values * query.sum()).softmax(dim=0),
         })  # fmt: skip
-        output = sum(w * v for w, v in zip(shares, values, strict=True))
+        output = sum(w * v for w, v in zip(weights, values, strict=True))
         expect(got[1], output, f"{case}, the output", {
-            "the values are added without their shares.": values.sum(),
-            "these are the values, each with its share, but not added up.": shares * values,
-            "the values are multiplied by the scores, and not by the shares.": scores @ values,
+            "the values are added without their weights.": values.sum(),
+            "these are the values, each with its weight, but not added up.": weights * values,
+            "the values are multiplied by the scores, and not by the weights.": scores @ values,
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(3)
@@ -75,8 +75,8 @@ def _loops(head: Head, x: torch.Tensor, sees=lambda t, T: range(t + 1), scale=No
             seen = sees(t, T)
             if seen:
                 scores = torch.stack([q[b, t] @ k[b, s] for s in seen]) / (scale or hs**0.5)
-                shares = scores.softmax(dim=0) if soft else scores
-                terms = [w * v[b, s] for w, s in zip(shares, seen, strict=True)]
+                weights = scores.softmax(dim=0) if soft else scores
+                terms = [w * v[b, s] for w, s in zip(weights, seen, strict=True)]
                 out[b, t] = sum(terms if kept == "all" else terms[-1:])
     return out.detach()
 
@@ -107,7 +107,7 @@ def head_by_loops(answer):
             "the value is that of position t itself: each s hands over its own.": head.value(x),
             "query and key are swapped: position t *asks*.":
                 lambda: _loops(head, x, ask="key", answer="query"),
-            "the softmax is missing: the scores themselves are the shares.":
+            "the softmax is missing: the scores themselves are the weights.":
                 lambda: _loops(head, x, soft=False),
         })  # fmt: skip
 

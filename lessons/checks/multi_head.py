@@ -97,7 +97,7 @@ def attention_without_einops(answer):
             "missing 1/√hs: the scores are not scaled.": lambda: _by_hand(module, x, scale=1),
             "the scores are divided by √C: a query of a head has hs entries.":
                 lambda: _by_hand(module, x, scale=C**0.5),
-            "each column of shares sums to 1, but each row should: softmax over the wrong "
+            "each column of weights sums to 1, but each row should: softmax over the wrong "
             "dimension.": lambda: _by_hand(module, x, dim=-2),
             "the heads are cut as (hs nh): a head's channels are side by side, (nh hs).":
                 lambda: _by_hand(module, x, "b t (hs nh) -> b nh t hs"),

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 
 
 def weighted(make):
-    """An answer to `one_query` whose shares are `make(scores)`."""
+    """An answer to `one_query` whose weights are `make(scores)`."""
 
     def answer(query, keys, values):
-        shares = make(keys @ query)
-        return shares, shares @ values
+        weights = make(keys @ query)
+        return weights, weights @ values
 
     return answer
 
@@ -38,8 +38,8 @@ def loops(scale="hs", first=0, seen=lambda t, T: t + 1, soft=True, swap=False, l
                 places = range(seen(t, T))
                 if places:
                     scores = torch.stack([q[b, t] @ k[b, s] / by for s in places])
-                    shares = F.softmax(scores, dim=0) if soft else scores
-                    out[b, t] = sum(shares[s] * v[b, s] for s in places[-1 if last else 0 :])
+                    weights = F.softmax(scores, dim=0) if soft else scores
+                    out[b, t] = sum(weights[s] * v[b, s] for s in places[-1 if last else 0 :])
         return out
 
     return answer
@@ -59,12 +59,12 @@ WRONG = [
         "divide them by their sum": weighted(torch.exp),
         "the scores are scaled": lambda q, k, v: (
             F.softmax(k @ q / len(q) ** 0.5, dim=0), F.softmax(k @ q / len(q) ** 0.5, dim=0) @ v),
-        "everything goes to the largest score": weighted(lambda s: (s == s.max()).float()),
+        "all the weight goes to the largest score": weighted(lambda s: (s == s.max()).float()),
         "the values took the place of the keys": lambda q, k, v: (
             (v * q.sum()).softmax(0), (v * q.sum()).softmax(0) @ v),
         "the values are multiplied by the scores": lambda q, k, v: (soft(q, k, v), (k @ q) @ v),
         "your code raised RuntimeError": lambda q, k, v: (F.softmax(q @ k, 0), 1.0),
-        "the values are added without their shares": lambda q, k, v: (soft(q, k, v), v.sum()),
+        "the values are added without their weights": lambda q, k, v: (soft(q, k, v), v.sum()),
         "but not added up": lambda q, k, v: (soft(q, k, v), soft(q, k, v) * v),
         "return two things": lambda q, k, v: soft(q, k, v) @ v,
     }),

@@ -35,7 +35,7 @@ RIGHT = pd.DataFrame({
 })  # fmt: skip
 
 WRONG = [
-    Wrong("band_shares", {
+    Wrong("band_weights", {
         "each row should sum to 1": band,
         "the first row has nobody before it": lambda T: band(T) / 2,
         "each column sums to 1, but each row should":
