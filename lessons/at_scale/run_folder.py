@@ -129,7 +129,10 @@ def resume(
         path = folder / "last.pt"
     try:
         RunDescription.from_json(read_json(folder / "losses.json"))
-    except BadInput:  # the run is known from its checkpoint, and will be described anew
+    except BadInput as problem:
+        if os.path.lexists(folder / "losses.json"):
+            print(f"{folder / 'losses.json'} does not describe the run ({problem}), so its "
+                  "checkpoint does.", file=sys.stderr)  # fmt: skip
         set_aside(folder / "losses.json")
     return replace(run, training=training), path
 
