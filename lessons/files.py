@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,16 +75,6 @@ def link(source: Path, target: Path) -> None:
         return
     os.replace(temporary, target)
     temporary.unlink(missing_ok=True)  # still there if both were names of one file already
-
-
-def set_aside(path: Path) -> None:
-    """Rename a file, if it is there, so that nothing replaces it; stderr says what it is now."""
-    if not os.path.lexists(path):
-        return
-    names = (path.with_name(f"{path.stem}.unused{n or ''}{path.suffix}") for n in itertools.count())
-    kept = next(name for name in names if not os.path.lexists(name))
-    os.rename(path, kept)
-    print(f"{path} is kept as {kept.name}.", file=sys.stderr)
 
 
 def check_writable(folder: Path) -> None:

@@ -4,7 +4,9 @@ losses.json describes the run, tokens.bin and tokens.json hold its text, losses.
 last.pt, previous.pt and best.pt its checkpoints.
 """
 
+import itertools
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -24,7 +26,7 @@ from lessons.at_scale.token_file import check_tokens, described_tokens
 from lessons.at_scale.token_writing import write_tokens
 from lessons.errors import BadInput, first_line
 from lessons.evaluation import COLUMNS
-from lessons.files import link, read_json, set_aside, write_csv, write_json
+from lessons.files import link, read_json, write_csv, write_json
 from lessons.presets import TrainingConfig, find_preset
 
 from filelock import FileLock, Timeout
@@ -127,9 +129,22 @@ def resume(
         path = folder / "last.pt"
     try:
         RunDescription.from_json(read_json(folder / "losses.json"))
-    except BadInput:  # the run is known from its checkpoint, and will be described anew
+    except BadInput as problem:
+        if os.path.lexists(folder / "losses.json"):
+            print(f"{folder / 'losses.json'} does not describe the run ({problem}), so its "
+                  "checkpoint does.", file=sys.stderr)  # fmt: skip
         set_aside(folder / "losses.json")
     return replace(run, training=training), path
+
+
+def set_aside(path: Path) -> None:
+    """Rename a file, if it is there, so that nothing replaces it; stderr says what it is now."""
+    if not os.path.lexists(path):
+        return
+    names = (path.with_name(f"{path.stem}.unused{n or ''}{path.suffix}") for n in itertools.count())
+    kept = next(name for name in names if not os.path.lexists(name))
+    os.rename(path, kept)
+    print(f"{path} is kept as {kept.name}.", file=sys.stderr)
 
 
 @contextmanager
