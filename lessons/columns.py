@@ -105,7 +105,7 @@ def split_lines(text: str) -> tuple[list[str], dict[int, list[str]]]:
 def check_end(text: str, rows: dict[int, list[str]]) -> None:
     """Raises BadInput if the last number looks shorter than it was written."""
     decimals = [len(row[-1].partition(".")[2]) for row in rows.values()]
-    if not text.endswith("\n") and decimals[-1] < max(decimals):
+    if not text.endswith("\n") and (len(rows) == 1 or decimals[-1] < max(decimals)):
         raise BadInput("its last line has no end, and looks cut off")
 
 
