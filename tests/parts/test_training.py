@@ -1,6 +1,8 @@
 import math
 
 from lessons import training
+from lessons.at_scale.loop import train_at_scale
+from lessons.at_scale.precision import pick_dtype
 from lessons.batches import get_batch, split
 from lessons.bigram import bigram_by_counting
 from lessons.errors import BadInput
@@ -59,6 +61,18 @@ def test_a_rung_is_lesson_1s_loop_with_its_settings_and_its_seed(rung, text, dat
                  learning_rate=rung.settings.learning_rate, seed=3)  # fmt: skip
     assert losses.seed.eq(3).all() and losses.step.tolist() == rows.step.tolist() == [0, 3, 4]
     assert losses.val_loss.tolist() == rows.val_loss.tolist()
+    for ours, theirs in zip(model.parameters(), by_hand.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_last_rung_is_lesson_8s_loop_with_its_settings_and_its_seed(text, data):
+    rung = RUNGS[-1].shortened(max_iters=2, eval_interval=2, batch_size=3, dropout=0.5)
+    model, losses = run_rung(rung, text, seed=3, device=CPU)
+    by_hand = build_model(rung, 28, seed=3)
+    assert not torch.equal(by_hand(data[None, :8])[0], by_hand(data[None, :8])[0])  # it drops out
+    rows = train_at_scale(by_hand, *split(data), rung.settings.training, seed=3,
+                          dtype=pick_dtype(CPU, rung.settings.shape.n_embd))  # fmt: skip
+    assert losses.seed.eq(3).all() and losses.val_loss.tolist() == rows.val_loss.tolist()
     for ours, theirs in zip(model.parameters(), by_hand.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
