@@ -23,16 +23,16 @@ def _attribute(owner: object, name: str) -> Setting:
 def _content(owner: object, name: str) -> Setting:
     """A list or dict of the process: which one it is, and what it holds."""
 
-    def read() -> tuple:
+    def _read() -> tuple:
         held = getattr(owner, name)
         return held, list(held) if isinstance(held, list) else dict(held)
 
-    def put(old: tuple) -> None:
+    def _put(old: tuple) -> None:
         setattr(owner, name, old[0])
         old[0].clear()
         old[0].extend(old[1]) if isinstance(old[1], list) else old[0].update(old[1])
 
-    return read, put
+    return _read, _put
 
 
 def _put_device(device: torch.device) -> None:
