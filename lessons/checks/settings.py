@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
+import torch.utils.deterministic
 
 Setting = tuple[Callable[[], object], Callable[[object], object]]  # how to read it, how to set it
 
