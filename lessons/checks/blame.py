@@ -1,13 +1,14 @@
 """Plumbing · whose code raised an exception, and what to say about it."""
 
 import functools
-import inspect
 import linecache
 import re
 import reprlib
 import traceback
 from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType
+
+LIBRARIES = ("builtins", "torch")  # their classes are no part of an answer
 
 
 def is_stub(error: BaseException, answer: object) -> bool:
@@ -44,44 +45,43 @@ def file_of(answer: object) -> str | None:
     return next((function.__code__.co_filename for function in functions_of(answer)), None)
 
 
-def functions_of(answer: object) -> Iterator[FunctionType]:
-    """What an answer consists of: itself, or what is decorated, or the methods of a class."""
+def functions_of(answer: object, seen: tuple[int, ...] = ()) -> Iterator[FunctionType]:
+    """What an answer consists of: what is decorated, then itself, or the methods of a class."""
+    if id(answer) in seen:
+        return
+    for part in _parts_of(answer):
+        yield from functions_of(part, (*seen, id(answer)))
     if isinstance(answer, FunctionType):
         yield answer
-        for inner in _decorated(answer):
-            yield from functions_of(inner)
-    elif isinstance(answer, MethodType):
-        yield from functions_of(answer.__func__)
-        yield from functions_of(type(answer.__self__))
-    elif isinstance(answer, functools.partial):
-        yield from functions_of(answer.func)
-    elif hasattr(answer, "__wrapped__"):  # functools.cache makes an object of its own
-        yield from functions_of(answer.__wrapped__)
-    else:
-        yield from _methods_of(answer if isinstance(answer, type) else type(answer))
-        held = getattr(answer, "__dict__", {}).values()  # an object may be a decorator
-        yield from (part for part in held if isinstance(part, FunctionType))
 
 
-def _methods_of(cls: type) -> Iterator[FunctionType]:
-    for each in cls.__mro__:
-        if each.__module__.partition(".")[0] not in ("builtins", "torch"):
-            for part in vars(each).values():
-                part = getattr(part, "__func__", getattr(part, "fget", part))
-                if isinstance(part, FunctionType):
-                    yield part
-                    yield from _decorated(part)
+def _parts_of(answer: object) -> list:
+    if isinstance(answer, MethodType):
+        return [answer.__func__, type(answer.__self__)]
+    if isinstance(answer, functools.partial):
+        return [answer.func]
+    if hasattr(answer, "__wrapped__"):  # what `functools.wraps` and `functools.cache` note
+        return [answer.__wrapped__]
+    if isinstance(answer, FunctionType):
+        return _wrapped_unsaid(answer)
+    if isinstance(answer, type):
+        own = [c for c in answer.__mro__ if c.__module__.partition(".")[0] not in LIBRARIES]
+        parts = [part for each in own for part in vars(each).values()]
+        parts = [getattr(part, "__func__", getattr(part, "fget", part)) for part in parts]
+        return [part for part in parts if isinstance(part, FunctionType)]
+    held = getattr(answer, "__dict__", {}).values()  # an object may be a decorator
+    return [type(answer), *(part for part in held if isinstance(part, FunctionType))]
 
 
-def _decorated(function: FunctionType) -> list[FunctionType]:
-    """What a decorated function calls: `functools.wraps` notes it; else the closure holds it.
+def _wrapped_unsaid(function: FunctionType) -> list[FunctionType]:
+    """What a decorator without `functools.wraps` keeps in the closure of what it returns.
 
     A function that was made beside this one is no more than its helper.
     """
-    if hasattr(function, "__wrapped__"):
-        inner = function.__wrapped__
-        return [inner, *_decorated(inner)] if isinstance(inner, FunctionType) else []
-    held = inspect.getclosurevars(function).nonlocals.values() if function.__closure__ else ()
+    try:
+        held = [cell.cell_contents for cell in function.__closure__ or ()]
+    except ValueError:  # not yet filled
+        return []
     functions = [part for part in held if isinstance(part, FunctionType)]
     return [part for part in functions if _home(part) != _home(function)]
 

@@ -64,6 +64,7 @@ class _Watched(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """What the thread does."""
         if hasattr(time, "pthread_getcpuclockid"):  # on Linux
             self.cpu_clock = time.pthread_getcpuclockid(threading.get_ident())
         try:

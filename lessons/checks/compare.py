@@ -104,7 +104,7 @@ def _tensor(got: object) -> torch.Tensor:
         return torch.stack([_tensor(part) for part in got]) if len(got) else torch.zeros(0)
     if not hasattr(got, "__array__"):
         raise TypeError
-    return torch.as_tensor(np.asarray(got))
+    return torch.as_tensor(np.array(got))  # a copy: some arrays cannot be written
 
 
 def close(a: torch.Tensor, b: torch.Tensor, atol: float = 1e-5) -> bool:

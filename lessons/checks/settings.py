@@ -1,6 +1,5 @@
 """Plumbing · what an answer may set for the whole process is put back after it."""
 
-import copy
 import gc
 import logging
 import os
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
+import torch.utils.deterministic
 
 Setting = tuple[Callable[[], object], Callable[[object], object]]  # how to read it, how to set it
 
@@ -21,14 +21,19 @@ def _attribute(owner: object, name: str) -> Setting:
     return lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
 
 
-def _content(held: dict | list) -> Setting:
-    """What a list or dict of the process holds, which stays the same object."""
+def _content(owner: object, name: str) -> Setting:
+    """A list or dict of the process: which one it is, and what it holds."""
 
-    def put(old: dict | list) -> None:
-        held.clear()
-        held.update(old) if hasattr(held, "update") else held.extend(old)
+    def _read() -> tuple:
+        held = getattr(owner, name)
+        return held, list(held) if isinstance(held, list) else dict(held)
 
-    return lambda: copy.copy(held) if isinstance(held, list) else dict(held), put
+    def _put(old: tuple) -> None:
+        setattr(owner, name, old[0])
+        old[0].clear()
+        old[0].extend(old[1]) if isinstance(old[1], list) else old[0].update(old[1])
+
+    return _read, _put
 
 
 def _put_device(device: torch.device) -> None:
@@ -59,6 +64,8 @@ ARITHMETIC: list[Setting] = [
     (torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp),
     (torch.backends.cuda.mem_efficient_sdp_enabled, torch.backends.cuda.enable_mem_efficient_sdp),
     (torch.backends.cuda.math_sdp_enabled, torch.backends.cuda.enable_math_sdp),
+    (lambda: torch.backends.mkldnn.enabled, torch.backends.mkldnn.set_flags),
+    _attribute(torch.utils.deterministic, "fill_uninitialized_memory"),
     _attribute(torch.backends.cudnn, "benchmark"),
     _attribute(torch.backends.cudnn, "deterministic"),
     (np.geterr, lambda old: np.seterr(**old)),
@@ -80,19 +87,26 @@ def _put_pandas_options(old: dict[str, object]) -> None:
             pd.set_option(name, old[name])
 
 
+def _style() -> dict:
+    """Matplotlib's settings, if a notebook draws."""
+    drawing = sys.modules.get("matplotlib")
+    return drawing.rcParams if drawing else {}
+
+
 # What the notebook's later cells would show or do in another way.
 ELSEWHERE: list[Setting] = [
-    _content(vars(torch._tensor_str.PRINT_OPTS)),
+    _content(torch._tensor_str.PRINT_OPTS, "__dict__"),
     (np.get_printoptions, lambda old: np.set_printoptions(**old)),
     (_pandas_options, _put_pandas_options),
-    _attribute(warnings, "filters"),
-    _content(warnings.filters),
+    _content(warnings, "filters"),
     _attribute(warnings, "showwarning"),
     _attribute(logging.root.manager, "disable"),
+    (logging.root.getEffectiveLevel, logging.root.setLevel),
+    (lambda: dict.copy(_style()), lambda old: dict.update(_style(), old)),
     _attribute(sys, "stdout"),
     _attribute(sys, "stderr"),
-    _content(sys.path),
-    _content(os.environ),
+    _content(sys, "path"),
+    _content(os, "environ"),
     (os.getcwd, os.chdir),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
