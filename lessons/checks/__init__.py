@@ -6,12 +6,17 @@
 
 from lessons.checks.attention import head_by_loops, one_query, scale_experiment
 from lessons.checks.averaging import average_by_cumsum, band_weights, context_experiment
-from lessons.checks.bigram import likeliest_next, perplexity, smoothing_experiment
-from lessons.checks.feed_forward import GatedFeedForward, rate_experiment, relu_unit
+from lessons.checks.bigram import perplexity, smoothing_experiment
+from lessons.checks.feed_forward import rate_experiment, relu_unit
+from lessons.checks.gated import GatedFeedForward
 from lessons.checks.gpt import gpt2_parameters, rescue_experiment, weight_after
-from lessons.checks.multi_head import attention_without_einops, head_sizes, silencing_experiment
-from lessons.checks.normalization import RMSNorm, layer_norm_row, warmup_experiment
-from lessons.checks.residual import StochasticDepthBlock, blocks_until_lost, depth_experiment
+from lessons.checks.likeliest import likeliest_next
+from lessons.checks.multi_head import head_sizes, silencing_experiment
+from lessons.checks.normalization import layer_norm_row, warmup_experiment
+from lessons.checks.residual import blocks_until_lost, depth_experiment
+from lessons.checks.rms_norm import RMSNorm
+from lessons.checks.split_heads import attention_without_einops
+from lessons.checks.stochastic_depth import StochasticDepthBlock
 from lessons.checks.verdict import Verdict, attempt
 
 __all__ = [

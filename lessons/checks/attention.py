@@ -9,7 +9,7 @@ from functools import partial
 from lessons.attention import Head
 from lessons.checks.again import begins, run_again
 from lessons.checks.bands import recorded, said
-from lessons.checks.compare import call, expect, leak, on_each
+from lessons.checks.compare import as_tensor, call, expect, leak, on_each
 from lessons.checks.plausible import fair, vocabulary
 from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
@@ -24,61 +24,72 @@ def one_query(answer):
 
     def look(case: str, inputs: tuple) -> None:
         query, keys, values = inputs
+        T, hs = keys.shape
         got = call(answer, query, keys, values, case=case)
         if not isinstance(got, tuple | list) or len(got) != 2:
             raise Mistake(f"For {case}: return two things, the weights and the output.")
+        dims = [as_tensor(part, case).dim() for part in got]
+        if dims == [0, 1]:
+            raise Mistake(f"For {case}: first the weights, then the output.")
         scores = torch.tensor([sum((q * k).item() for q, k in zip(query, key, strict=True))
                                for key in keys])  # fmt: skip
         weights = scores.exp() / scores.exp().sum()
+        lengths = query.norm() * keys.norm(dim=1)
         expect(got[0], weights, f"{case}, the weights", {
             "these are the scores: softmax turns them into weights.": scores,
             "the scores are divided by their sum: take e to the power of each first.":
                 scores / scores.sum(),
             "these are e to the power of the scores: divide them by their sum.": scores.exp(),
+            "these are logarithms of the weights: take the softmax itself.":
+                scores.log_softmax(dim=0),
             "the scores are scaled by 1/√hs: here they should not be.":
-                (scores / len(query) ** 0.5).softmax(dim=0),
+                (scores / hs**0.5).softmax(dim=0),
+            "the scores are divided by hs: here they should not be.": (scores / hs).softmax(dim=0),
+            "the scores have the opposite sign: the largest gets the most.":
+                (-scores).softmax(dim=0),
+            "query and key are brought to length 1 first: take the dot product of what they are.":
+                (scores / lengths).softmax(dim=0),
+            "each score goes through a sigmoid by itself: a softmax makes them sum to 1.":
+                scores.sigmoid(),
+            "the base of the powers is 2: softmax takes e.":
+                (math.log(2) * scores).softmax(dim=0),
             "all the weight goes to the largest score: softmax gives each a share.":
                 (scores == scores.max()).double(),
+            "all weights are equal: query and keys have no say.": torch.full((T,), 1 / T),
+            "the query is left out: a score is its dot product with a key.":
+                keys.sum(dim=1).softmax(dim=0),
             "the values took the place of the keys.":
                 lambda: (values * query.sum()).softmax(dim=0),
         })  # fmt: skip
         output = sum(w * v for w, v in zip(weights, values, strict=True))
         expect(got[1], output, f"{case}, the output", {
             "the values are added without their weights.": values.sum(),
+            "this is the plain mean of the values, without their weights.": values.mean(),
             "these are the values, each with its weight, but not added up.": weights * values,
+            "the values with their weights are averaged: add them up.": (weights * values).mean(),
             "the values are multiplied by the scores, and not by the weights.": scores @ values,
+            "the values are multiplied by e to the power of the scores: divide these by their sum.":
+                scores.exp() @ values,
+            "this is the value with the largest weight: each has its share.":
+                values[weights.argmax()],
+            "the keys are added up with these weights, and not the values.": weights @ keys,
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(3)
-    # Three keys of size two: a transposed product does not fit.
-    small = (torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
-             torch.tensor([2.0, 4.0, 8.0]))  # fmt: skip
+    # Three keys of size two: a transposed product does not fit. One score is below 0.
+    small = (torch.tensor([1.0, -0.5]), torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, 2.0]]),
+             torch.tensor([2.0, 4.0, 9.0]))  # fmt: skip
     by_hand = (torch.ones(2), torch.tensor([[0, 0], [math.log(3), 0]]), torch.tensor([0.0, 8.0]))
-    others = [[torch.randn(shape, generator=generator) for shape in ((hs,), (T, hs), (T,))]
-              for hs, T in ((4, 3), (3, 7), (5, 1))]  # fmt: skip
-    cases = [small, by_hand, *others]
     example = (torch.zeros(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([2.0, 6.0]))
-    named = {f"{len(case[1])} keys of size {len(case[0])}": case for case in cases}
-    named["the docstring's example"] = example
-    on_each(named, look)
+    others = [[torch.randn(shape, generator=generator) for shape in ((hs,), (T, hs), (T,))]
+              for hs, T in ((5, 3), (3, 7), (4, 1))]  # fmt: skip
+    cases = [small, *others, by_hand, example]
+    on_each({f"{len(keys)} keys of size {len(query)}, query {_short(query)}": (query, keys, values)
+             for query, keys, values in cases}, look)  # fmt: skip
 
 
-def _loops(head: Head, x: torch.Tensor, sees=lambda t, T: range(t + 1), scale=None, soft=True,
-           ask="query", answer="key", kept="all") -> torch.Tensor:  # fmt: skip
-    """`Head`, position by position; the arguments are the ways to get it wrong."""
-    B, T, _ = x.shape
-    hs = head.key.out_features
-    q, k, v = getattr(head, ask)(x), getattr(head, answer)(x), head.value(x)
-    out = torch.zeros(B, T, hs)
-    for b in range(B):
-        for t in range(T):
-            seen = sees(t, T)
-            if seen:
-                scores = torch.stack([q[b, t] @ k[b, s] for s in seen]) / (scale or hs**0.5)
-                weights = scores.softmax(dim=0) if soft else scores
-                terms = [w * v[b, s] for w, s in zip(weights, seen, strict=True)]
-                out[b, t] = sum(terms if kept == "all" else terms[-1:])
-    return out.detach()
+def _short(query: torch.Tensor) -> str:
+    return f"({', '.join(f'{q:.2g}' for q in query.tolist())})"
 
 
 @check
@@ -93,28 +104,73 @@ def head_by_loops(answer):
             p.data = torch.randn(p.shape, generator=generator)
         x = torch.randn(B, T, C, generator=generator)
         got = call(answer, head, x, case=case)
-        leak(lambda value: call(answer, head, value, case=case), x, case, "s runs past t.")
-        expect(got, head(x), case, {
-            "missing 1/√hs: the scores are not scaled.": lambda: _loops(head, x, scale=1),
-            "the scores are divided by √C, the size of x: divide by √hs, the size of a query.":
-                lambda: _loops(head, x, scale=C**0.5),
-            "the scores are divided by hs: divide by its root.":
-                lambda: _loops(head, x, scale=hs),
-            "position t does not look at itself: s runs from 0 to t, t included.":
-                lambda: _loops(head, x, sees=lambda t, T: range(t)),
-            "only one term is left of the sum over s: add them up.":
-                lambda: _loops(head, x, kept="last"),
-            "the value is that of position t itself: each s hands over its own.": head.value(x),
-            "query and key are swapped: position t *asks*.":
-                lambda: _loops(head, x, ask="key", answer="query"),
-            "the softmax is missing: the scores themselves are the weights.":
-                lambda: _loops(head, x, soft=False),
-        })  # fmt: skip
+        try:
+            expect(got, head(x), case, _mistakes(head, x))
+        except Mistake as mistake:
+            if not mistake.known:
+                leak(lambda value: call(answer, head, value, case=case), x, case,
+                     "it should look no further than itself.")  # fmt: skip
+            raise
 
-    sizes = [((1, 2, 3), 2, 2), ((2, 4, 6), 3, 8), ((2, 5, 3), 4, 8), ((3, 1, 5), 2, 4)]
+    # Sizes and their roots are all different: what is divided by one is not taken for another.
+    sizes = [((2, 3, 7), 5, 11), ((3, 7, 5), 2, 13), ((3, 1, 7), 5, 2)]
     on_each(
         {f"x of shape {s}, hs = {hs}, block_size = {T}": (s, hs, T) for s, hs, T in sizes}, look
     )
+
+
+@torch.no_grad()
+def _mistakes(head: Head, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What a head with a mistake makes of x."""
+    q, k, v = head.query(x), head.key(x), head.value(x)
+    T, hs, C = x.shape[1], q.shape[2], x.shape[2]
+    past = torch.ones(T, T).tril()
+    raw = q @ k.mT
+    scores = raw / hs**0.5
+
+    def _soft(scores: torch.Tensor, seen: torch.Tensor = past) -> torch.Tensor:
+        return scores.masked_fill(seen == 0, float("-inf")).softmax(dim=-1)
+
+    weights = _soft(scores)
+    return {
+        "missing 1/√hs: the scores are not scaled.": _soft(raw) @ v,
+        "the scores are divided by √C, the size of x: divide by √hs, the size of a query.":
+            _soft(raw / C**0.5) @ v,
+        "the scores are divided by hs: divide by its root.": _soft(raw / hs) @ v,
+        "the scores are multiplied by √hs: divide.": _soft(raw * hs**0.5) @ v,
+        "the scores at position t are divided by √(t + 1): divide by √hs, the size of a query.":
+            _soft(raw / past.sum(dim=1, keepdim=True) ** 0.5) @ v,
+        "s runs past t, over all positions: stop at t.": scores.softmax(dim=-1) @ v,
+        "the softmax is taken over all positions, and the sum cut at t afterwards: take it over s "
+        "= 0 … t alone, so that the weights sum to 1.": scores.softmax(dim=-1).tril() @ v,
+        "a later position has the score 0, and so gets a share: leave it out of the softmax.":
+            scores.tril().softmax(dim=-1) @ v,
+        "position t does not look at itself: s runs from 0 to t, t included.":
+            _soft(scores, past.tril(-1)).nan_to_num() @ v,
+        "only one term is left of the sum over s: add them up.":
+            weights.diagonal(dim1=1, dim2=2)[..., None] * v,
+        "the sum over s is divided by t + 1: the weights sum to 1 already.":
+            weights @ v / past.sum(dim=1, keepdim=True),
+        "the value is that of position t itself: each s hands over its own.": v,
+        "the value with the largest score is taken whole: each s hands over its share.":
+            v.gather(1, weights.argmax(dim=-1)[..., None].expand_as(v)),
+        "all positions up to t get an equal share: the scores have no say.":
+            past / past.sum(dim=1, keepdim=True) @ v,
+        "query and key are swapped: position t *asks*.": _soft(scores.mT) @ v,
+        "queries are compared with queries: position s answers with its key.":
+            _soft(q @ q.mT / hs**0.5) @ v,
+        "keys are compared with keys: position t asks with its query.":
+            _soft(k @ k.mT / hs**0.5) @ v,
+        "the key is handed over, and not the value.": weights @ k,
+        "the query is handed over, and not the value.": weights @ q,
+        "every sequence has the scores of the first one.": weights[:1] @ v,
+        "every sequence has the result of the first one.": (weights @ v)[:1].expand_as(v),
+        "the softmax is missing: the scores themselves are the weights.": scores.tril() @ v,
+        "the weights are e to the power of the scores: divide them by their sum.":
+            scores.exp().tril() @ v,
+        "the scores are divided by their sum: take e to the power of each first.":
+            scores.tril() / scores.tril().sum(dim=-1, keepdim=True) @ v,
+    }  # fmt: skip
 
 
 @check

@@ -3,75 +3,13 @@
 Shapes: N tokens, V vocab_size.
 """
 
-import math
-
 from lessons.bigram import BigramLanguageModel
 from lessons.checks.bands import ROUNDED, exact
 from lessons.checks.compare import as_tensor, call, close, expect, on_each
 from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
-from lessons.tokenizer import CharTokenizer
 
 import torch
-
-
-@check
-def likeliest_next(answer):
-    """`likeliest_next(probs, tokenizer, ch, k)`: the k likeliest followers of ch, best first."""
-
-    def look(case: str, inputs: tuple) -> None:
-        chars, ch, k, *table = inputs
-        tokenizer = CharTokenizer(chars)
-        V = tokenizer.vocab_size
-        # With this seed rows, columns and the alphabet are in different orders.
-        probs = torch.rand(V, V, generator=torch.Generator().manual_seed(V + 3))
-        probs = torch.tensor(table) if table else probs / probs.sum(dim=1, keepdim=True)
-        got = call(answer, probs, tokenizer, ch, k, case=case)
-        _look_at_pairs(got, probs, tokenizer, ch, k, case)
-
-    # The last alphabet has gaps: a character's id is not its place in Unicode.
-    inputs = [("abc", "a", 2), ("abcdefg", "e", 1), ("abcdefg", "b", 5), ("\n !aez", "e", 4)]
-    cases = {f"characters {c!r}, ch = {ch!r}, k = {k}": (c, ch, k) for c, ch, k in inputs}
-    example = [0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.4, 0.4, 0.2]
-    cases["the docstring's example"] = ("abc", "a", 2, *example)
-    on_each(cases, look)
-
-
-def _look_at_pairs(got, probs, tokenizer, ch, k, case) -> None:
-    try:
-        if isinstance(got, str | torch.Tensor):  # `zip` would take each entry for a pair
-            raise TypeError
-        chars, values = zip(*got, strict=True)
-    except (TypeError, ValueError):
-        raise Mistake(f"For {case}: return a list of pairs (character, probability).") from None
-    if all(isinstance(value, str) for value in values):
-        raise Mistake(f"For {case}: a pair is (character, probability), in this order.")
-    if not all(isinstance(c, str) for c in chars):
-        raise Mistake(f"For {case}: {chars[0]!r} is not a character: use `tokenizer.itos`.")
-    if len(chars) != k:
-        raise Mistake(f"For {case}: there are {len(chars)} pairs, and k is {k}.")
-    row, column = probs[tokenizer.stoi[ch]], probs[:, tokenizer.stoi[ch]]
-    orders = {
-        "": row.argsort(descending=True),
-        "this is the column, not the row: what comes *before* it.": column.argsort(descending=True),
-        "these are the least likely ones: sort the other way round.": row.argsort(),
-        "these are the first entries of the row: sort it by probability.": torch.arange(len(row)),
-    }
-    for sentence, order in orders.items():
-        if "".join(chars) == tokenizer.decode(order[:k].tolist()):
-            if sentence:
-                raise Mistake(f"For {case}: {sentence}")
-            break
-    else:
-        best = tokenizer.decode(orders[""][:k].tolist())
-        raise Mistake(f"For {case}: you get {chars}, and it should be {tuple(best)}.", known=False)
-    right = row[orders[""][:k]]
-    expect(torch.tensor(values), right, case, {
-        "these are logarithms of the probabilities.": right.log(),
-        "these are percentages: a probability is at most 1.": 100 * right,
-        "the probabilities are those of the column, the characters those of the row.":
-            column[orders[""][:k]],
-    })  # fmt: skip
 
 
 @check
@@ -79,39 +17,55 @@ def perplexity(answer):
     """`perplexity(model, data)`: e to the power of the mean loss over all of data."""
 
     def look(case: str, sizes: tuple) -> None:
-        V, N, spread = sizes
+        V, N = sizes
         generator = torch.Generator().manual_seed(N)
         model = BigramLanguageModel(V)
-        table = spread * torch.randn(V, V, generator=generator)
+        table = 2 * torch.randn(V, V, generator=generator)
         model.load_state_dict({"token_embedding.weight": table})
         data = torch.randint(V, (N,), generator=generator)
         got, again = (as_tensor(call(answer, model, data, case=case), case) for _ in range(2))
-        log_probs = model.token_embedding.weight.detach().log_softmax(dim=-1)
-        surprises = [-log_probs[a, b].item() for a, b in zip(data[:-1], data[1:], strict=True)]
+        logits = model.token_embedding.weight.detach().double()
+        log_probs = logits.log_softmax(dim=-1)
+        surprises = -log_probs[data[:-1], data[1:]]
         if not close(got, again):
             raise Mistake(
                 f"For {case}: two calls give two answers, so it looks at random batches: measure "
                 "the loss on all of data."
             )
-        loss = sum(surprises) / len(surprises)
-        whole = surprises[: len(surprises) // 8 * 8]
-        same = -log_probs[data, data]
-        expect(got, math.exp(loss), case, {
+        loss, whole, own = surprises.mean(), len(surprises) // 8 * 8, -log_probs[data, data]
+        twice = -log_probs.exp().log_softmax(dim=-1)
+        expect(got, loss.exp(), case, {
             "that is the loss itself: perplexity is e to the power of it.": loss,
             "2 to the power of the loss: with a loss in nats the base is e.": 2**loss,
-            "e to the power of minus the loss is a probability.": math.exp(-loss),
+            "the base is 10, and with a loss in nats it is e.": 10**loss,
+            "e to the power of minus the loss is a probability.": (-loss).exp(),
             "the targets are the inputs themselves, not shifted: a character's target is the next "
-            "one.": same.mean().exp(),
+            "one.": own.mean().exp(),
+            "the targets are the inputs themselves, not shifted, and the last one is left out: a "
+            "character's target is the next one.": own[:-1].mean().exp(),
+            "inputs and targets are swapped: a character's target is the next one, not the one "
+            "before.": (-log_probs[data[1:], data[:-1]]).mean().exp(),
             "the mean of 1/p: take the mean of the losses first, then e to the power of it.":
-                sum(map(math.exp, surprises)) / len(surprises),
+                surprises.exp().mean(),
+            "1 over the mean of p: take the mean of the losses first, then e to the power of it.":
+                1 / (-surprises).exp().mean(),
+            "the losses are added and not averaged.": surprises.sum().exp(),
+            "the sum of the losses is divided by N, but there are N - 1 predictions.":
+                (surprises.sum() / N).exp(),
             "the last tokens are left out: `full_loss` has a way to count them too.":
-                lambda: math.exp(sum(whole) / len(whole)),
+                surprises[:whole].mean().exp(),
+            "the last prediction is left out: the last token is a target too.":
+                surprises[:-1].mean().exp(),
+            "the first prediction is left out: only the first token has none before it.":
+                surprises[1:].mean().exp(),
+            "a softmax is taken twice: `cross_entropy` takes logits.":
+                twice[data[:-1], data[1:]].mean().exp(),
         })  # fmt: skip
 
-    sizes = [(3, 5, 2), (7, 100, 2), (11, 46, 2), (5, 2, 2)]
-    cases = {f"{V} characters and {N} tokens": (V, N, spread) for V, N, spread in sizes}
-    cases["3 characters whose logits are all 0"] = (3, 9, 0)
-    on_each(cases, look)
+    sizes = [(5, 12), (7, 100), (11, 46), (3, 2)]
+    on_each({f"{V} characters and {N} tokens": (V, N) for V, N in sizes}, look)
+    case = "3 characters whose logits are all 0"
+    expect(call(answer, BigramLanguageModel(3), torch.tensor([0, 2, 2, 1]), case=case), 3, case, {})
 
 
 @check

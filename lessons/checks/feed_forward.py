@@ -7,7 +7,7 @@ import itertools
 
 from lessons.checks.again import run_again
 from lessons.checks.bands import recorded, said
-from lessons.checks.compare import as_tensor, call, expect, on_each
+from lessons.checks.compare import as_tensor, call
 from lessons.checks.plausible import fair, same_start, vocabulary
 from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
@@ -26,10 +26,12 @@ def relu_unit(answer):
     got = call(answer, case="no input")
     if not isinstance(got, tuple | list) or len(got) != 2:
         raise Mistake("Return two things: a list of three weights, and a bias.")
-    weights, bias = (as_tensor(value, "no input") for value in got)
-    if weights.shape != (3,) or bias.numel() != 1:
+    weights, bias = (as_tensor(value, "no input").flatten() for value in got)
+    if len(weights) != 3 or len(bias) != 1:
         n = f"{weights.numel()} and {bias.numel()}"
         raise Mistake(f"Three weights and one bias are needed, and there are {n} numbers.")
+    if not (weights.isfinite().all() and bias.isfinite()):
+        raise Mistake("A weight or the bias is NaN or infinite: take ordinary numbers.")
     # Fewest inputs first, so that the simplest failure is the one reported.
     for x in sorted(itertools.product((0, 1), repeat=3), key=sum):
         value = F.relu(weights @ torch.tensor(x, dtype=torch.double) + bias).item()
@@ -43,53 +45,6 @@ def relu_unit(answer):
         if x[1] == 1:
             raise Mistake(f"{said}, and it should be off: b must pull it down to 0 or below.")
         raise Mistake(f"{said}, and it should be off: a or c alone must not be enough.")
-
-
-@check
-def GatedFeedForward(answer):  # the name of the class that it checks
-    """`GatedFeedForward(n_embd)`: down(relu(gate(x)) * up(x)), (B, T, C) -> (B, T, C)."""
-
-    def look(case: str, shape: tuple) -> None:
-        C = shape[-1]
-        layer = call(answer, C, case=f"n_embd = {C}")
-        x = torch.randn(shape, generator=torch.Generator().manual_seed(C))
-        missing = [name for name in ("gate", "up", "down") if not hasattr(layer, name)]
-        if missing:
-            raise Mistake(
-                f"The class has no `self.{missing[0]}`: name the layers as the docstring does."
-            )
-        got = call(layer, x, case=case)
-        g, u = layer.gate(x), layer.up(x)
-        expect(got, layer.down(F.relu(g) * u), case, {
-            "the ReLU bends the wrong branch: it belongs to `gate`, not to `up`.":
-                lambda: layer.down(g * F.relu(u)),
-            "the ReLU comes after the product: only `gate` goes through it.":
-                lambda: layer.down(F.relu(g * u)),
-            "the two branches are added: multiply them, entry by entry.":
-                lambda: layer.down(F.relu(g) + u),
-            "nothing bends: `gate` goes through a ReLU before the product.":
-                lambda: layer.down(g * u),
-            "both branches are bent: `up` goes through as it is.":
-                lambda: layer.down(F.relu(g) * F.relu(u)),
-            "the gate is a sigmoid: here it is a ReLU.": lambda: layer.down(g.sigmoid() * u),
-            "the gate is a GELU: here it is a ReLU.": lambda: layer.down(F.gelu(g) * u),
-            "x is added: that skip comes in lesson 6, here the layer stands alone.":
-                lambda: layer.down(F.relu(g) * u) + x,
-        })  # fmt: skip
-        ours, theirs = (sum(p.numel() for p in m.parameters()) for m in (layer, FeedForward(C)))
-        if abs(ours / theirs - 1) > 0.1:
-            raise Mistake(
-                f"For C = {C} it has {ours:,} parameters, and `FeedForward` {theirs:,}: with three "
-                "matrices instead of two the middle should be about 8C / 3 wide."
-            )
-
-        with torch.no_grad():
-            for p in layer.gate.parameters():  # negative for each x above 0
-                p.fill_(-1)
-        got = call(layer, x.abs() + 1, case=case)
-        expect(got, layer.down(torch.zeros_like(g)), f"{case}, with `gate(x)` below 0", {})
-
-    on_each({f"x of shape {s}": s for s in ((1, 1, 12), (2, 5, 32), (3, 4, 24))}, look)
 
 
 @check

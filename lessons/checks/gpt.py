@@ -19,26 +19,36 @@ def gpt2_parameters(answer):
         right = parameter_count(GPT(shape))
         expect(call(answer, shape, case=case), right, case, {
             "V x C too many: the lm_head is tied to the token embedding.": right + V * C,
+            "V x C + V too many: the lm_head is tied to the token embedding, and has no bias.":
+                right + V * C + V,
+            "V too many: the lm_head has no bias.": right + V,
             "the positions' T x C are missing.": right - T * C,
             "the tokens' V x C are missing.": right - V * C,
+            "the tables of tokens and positions, V x C and T x C, are missing.":
+                right - (V + T) * C,
             "2C too few: there is one more norm at the end.": right - 2 * C,
-            "the two norms of each block, 4C, are missing.": right - 4 * C * n_layer,
+            "4C a block too few: the two norms, or as many biases.": right - 4 * C * n_layer,
+            "the two norms of each block and the one at the end are missing.":
+                right - 4 * C * n_layer - 2 * C,
+            "half of each norm is missing: it has a gain and a bias for each channel.":
+                right - 2 * C * n_layer - C,
+            "2C a block too few: a block has two norms, each with a gain and a bias.":
+                right - 2 * C * n_layer,
+            "C a block too few: the bias of a layer, or half a norm.": right - C * n_layer,
             "the biases of the linear layers, 9C a block, are missing.": right - 9 * C * n_layer,
-            "the biases of query, key and value, 3C a block, are missing.":
+            "3C a block too few, as many as the biases of query, key and value.":
                 right - 3 * C * n_layer,
-            "V too many: the lm_head has no bias.": right + V,
-            "2C a block too few: a block has two norms.": right - 2 * C * n_layer,
+            "C x C a block too few: after the heads there is a projection.":
+                right - C * C * n_layer,
+            "T x T a block too many: the mask is not a parameter.": right + T * T * n_layer,
+            "T x T too many: the mask is not a parameter.": right + T * T,
             "only one block is counted.": right - (12 * C * C + 13 * C) * (n_layer - 1),
+            "one block too many is counted.": right + 12 * C * C + 13 * C,
         })  # fmt: skip
 
-    # Numbers such that forgetting any two parts does not look like forgetting a third.
-    shapes = [
-        (13, 7, 2, 1, 4),
-        (50, 16, 3, 2, 8),
-        (65, 256, 6, 6, 96),
-        (2, 3, 1, 1, 4),
-        (11, 1, 1, 1, 6),
-    ]
+    # The first numbers are such that two mistakes do not add up to a third.
+    shapes = [(57, 91, 5, 2, 16), (50, 64, 3, 2, 8), (65, 256, 6, 6, 96), (11, 1, 1, 1, 6),
+              (2, 3, 1, 1, 4)]  # fmt: skip
     on_each({f"V = {s[0]:,}, T = {s[1]:,}, {s[2]} layers, C = {s[4]}":
              GPTConfig(*s, qkv_bias=True, tied=True) for s in shapes}, look)  # fmt: skip
 
@@ -52,24 +62,38 @@ def weight_after(answer):
         left = weight
         for _ in range(steps):
             left -= rate * decay * left
+        factor = 1 - rate * decay
         expect(call(answer, *inputs, case=case), left, case, {
             "each step takes its share of what is *left*: it is a power, and not a product.":
                 weight * (1 - steps * rate * decay),
+            "each step takes rate times decay, whatever is left: it takes that share of it.":
+                weight - steps * rate * decay,
             "the learning rate is missing: a step shrinks the weight by rate times decay.":
                 weight * (1 - decay) ** steps,
             "the decay is missing: a step shrinks the weight by rate times decay.":
                 weight * (1 - rate) ** steps,
+            "rate and decay are added: a step shrinks the weight by rate times decay.":
+                weight * (1 - rate - decay) ** steps,
             "that is what is gone, not what is left.": weight - left,
             "the weight at the start is taken as 1.": left / weight,
+            "the sign is lost.": abs(left),
             "the steps make it larger: the factor is 1 minus rate times decay.":
                 weight * (1 + rate * decay) ** steps,
+            "it is divided by 1 plus rate times decay: multiply by 1 minus that.":
+                weight / (1 + rate * decay) ** steps,
+            "the factor is rate times decay, which is what a step takes: 1 minus that is left.":
+                weight * (rate * decay) ** steps,
+            "the weight at the start is raised to a power too: only the factor is.":
+                left * weight ** max(steps - 1, 0),
             "that is the limit of many tiny steps: here each step is a factor of 1 minus rate "
             "times decay.": weight * math.exp(-steps * rate * decay),
-            "one step too few: there is a factor for each step.":
-                weight * (1 - rate * decay) ** (steps - 1),
+            "one step too few: there is a factor for each step.": left / factor,
+            "one step too many: there is a factor for each step.": left * factor,
+            "that is one step alone: there is a factor for each.": weight * factor,
         })  # fmt: skip
 
-    inputs = [(2.0, 3, 0.5, 0.4), (-1.5, 20, 0.1, 0.3), (3.0, 0, 0.1, 0.5), (8.0, 2, 0.5, 1.0)]
+    # No number is another's root, square, double or complement.
+    inputs = [(-3.0, 4, 0.35, 0.55), (1.7, 20, 0.1, 0.3), (3.0, 0, 0.1, 0.5), (8.0, 2, 0.5, 1.0)]
     on_each({f"weight {w:g}, {n} steps, rate {r:g}, decay {d:g}": (w, n, r, d)
              for w, n, r, d in inputs}, look)  # fmt: skip
 

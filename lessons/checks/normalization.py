@@ -5,7 +5,7 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 from lessons.checks.again import SEED, begins_with_batch
 from lessons.checks.bands import recorded, said
-from lessons.checks.compare import as_tensor, call, close, expect, on_each, shape_of
+from lessons.checks.compare import as_tensor, call, expect, on_each
 from lessons.checks.plausible import fair, same_start, told_apart, vocabulary
 from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
@@ -22,8 +22,9 @@ def layer_norm_row(answer):
     def look(case: str, row: list) -> None:
         x = torch.tensor(row, dtype=torch.double)
         centred = x - x.mean()
-        variance = (centred**2).mean()
+        variance, square = (centred**2).mean(), (x**2).mean()
         sd = (variance + 1e-5).sqrt()
+
         mistakes = {
             "it is divided by the variance: take its root.": centred / (variance + 1e-5),
             "the variance is the sum of squares divided by n - 1 here: divide by n.":
@@ -31,93 +32,43 @@ def layer_norm_row(answer):
             "the squares are added and not averaged.": centred / ((centred**2).sum() + 1e-5).sqrt(),
             "1e-5 is added to the root: add it to the variance, before the root.":
                 centred / (variance.sqrt() + 1e-5),
+            "eps is missing: add 1e-5 to the variance, before the root.": centred / variance.sqrt(),
             "the mean is not subtracted.": x / sd,
+            "neither is the mean subtracted, nor does the variance leave it out: that is the root "
+            "mean square of exercise 2.": x / (square + 1e-5).sqrt(),
             "the mean is subtracted, but nothing is divided.": centred,
             "the root of the mean square is taken of the row itself: subtract the mean first.":
-                centred / ((x**2).mean() + 1e-5).sqrt(),
+                centred / (square + 1e-5).sqrt(),
+            "it is divided by the mean distance from the mean: take the root of the mean square.":
+                centred / (centred.abs().mean() + 1e-5),
+            "the sum is subtracted, and not the mean.": (x - x.sum()) / sd,
+            "the signs are the wrong way round: subtract the mean from the row.": -centred / sd,
+            "that is a softmax: it makes shares of a row.": x.softmax(dim=0),
+            "it is divided by its sum, which makes the row add up to 1.": x / x.sum(),
         }  # fmt: skip
-        if variance == 0:
-            zero = f"For {case}: 0 / 0. Add eps = 1e-5 to the variance before the root."
-            try:
-                got = call(answer, row, case=case)
-            except Mistake as mistake:
-                if "ZeroDivision" in str(mistake):
-                    raise Mistake(zero) from None
-                raise
-            if as_tensor(got, case).isnan().any():
-                raise Mistake(zero)
-            expect(got, centred / sd, case, mistakes)
-        else:
+        if variance > 0:
             expect(call(answer, row, case=case), centred / sd, case, mistakes)
+            return
+        zero = f"For {case}: 0 / 0. Add eps = 1e-5 to the variance before the root."
+        try:
+            got = call(answer, row, case=case)
+        except Mistake as mistake:
+            raise Mistake(zero) from None if "ZeroDivision" in str(mistake) else mistake
+        if as_tensor(got, case).isnan().any():
+            raise Mistake(zero)
+        expect(got, centred, case, {})
 
-    # In the last one the variance is as small as eps, so that it matters where eps is added.
+    # In the last but one the variance is as small as eps, so that it matters where eps is added.
     rows = [
         [2.0, 4.0, 9.0],
         [0.0, 0.0, 6.0],
         [7.0, 7.0, 7.0],
         [1.0, -2.0, 0.5, 4.0, 4.0],
-        [0.001, 0.004],
-        [5.0],
+        [0.001, 0.004, 0.002, 0.001],
         [1.0, 3.0],
+        [5.0],
     ]
     on_each({f"the row {row}": row for row in rows}, look)
-
-
-@check
-def RMSNorm(answer):  # the name of the class that it checks
-    """`RMSNorm(n_embd, eps)`: each position divided by its root mean square, times a gain."""
-
-    def look(case: str, shape: tuple) -> None:
-        C = shape[-1]
-        layer = call(answer, C, case=f"n_embd = {C}")
-        x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(C)) + 1
-        x = x / 1000 if C == 5 else x  # as small as eps: it matters where eps is added
-        parameters = sum(p.numel() for p in layer.parameters())
-        if parameters != C:
-            raise Mistake(
-                f"For n_embd = {C} it has {parameters} parameters: one gain for each channel, an "
-                "`nn.Parameter` of ones, and no bias."
-            )
-        centred = x - x.mean(dim=-1, keepdim=True)
-
-        def mean_square(y, dim=-1):
-            return y.pow(2).mean(dim=dim, keepdim=True) + 1e-5
-
-        got = call(layer, x, case=case)
-        expect(got, x * mean_square(x) ** -0.5, case, {
-            "the mean is subtracted: that is layer norm.": centred * mean_square(centred) ** -0.5,
-            "it is divided by the standard deviation, which leaves out the mean: take the mean "
-            "of x² itself.": x * mean_square(centred) ** -0.5,
-            "it is divided by the standard deviation, and with n - 1: take the mean of x² itself.":
-                lambda: x * (x.var(dim=-1, keepdim=True) + 1e-5) ** -0.5,
-            "eps is added to the root: add it to the mean square, before the root.":
-                x / ((mean_square(x) - 1e-5).sqrt() + 1e-5),
-            "it is divided by the mean square: take its root.": x / mean_square(x),
-            "the mean is over the positions instead of the channels: dim=-1.":
-                lambda: x * mean_square(x, 1) ** -0.5,
-            "the mean is over the batch instead of the channels: dim=-1.":
-                lambda: x * mean_square(x, 0) ** -0.5,
-            "the mean is over everything at once: one for each position, dim=-1.":
-                x * (x.pow(2).mean() + 1e-5) ** -0.5,
-            "the squares are added and not averaged.":
-                x * (x.pow(2).sum(dim=-1, keepdim=True) + 1e-5) ** -0.5,
-        })  # fmt: skip
-        if not call(layer, torch.zeros(1, 1, C), case="zeros").isfinite().all():
-            raise Mistake("For a position of zeros it gives NaN: add eps before the root.")
-        with torch.no_grad():
-            for p in layer.parameters():
-                p.copy_(torch.arange(1.0, C + 1))
-        if not close(call(layer, x, case=case).double(), got.double() * torch.arange(1.0, C + 1)):
-            raise Mistake("Gains 1, 2, 3 … should multiply the channels by just that, at the end.")
-
-    on_each({f"x of shape {shape}": shape for shape in ((1, 2, 4), (3, 5, 6), (2, 1, 5))}, look)
-    x = torch.tensor([[[3.0, 4.0]]])
-    usual = call(call(answer, 2, case="n_embd = 2"), x, case=shape_of(x))
-    expect(usual, x / (12.5 + 1e-5) ** 0.5, "the row (3, 4)", {})
-    wide = call(call(answer, 2, 0.5, case="n_embd = 2, eps = 0.5"), x, case=shape_of(x))
-    expect(wide, x / 13**0.5, "the row (3, 4), eps = 0.5", {
-        "eps is not used.": x / (12.5 + 1e-5) ** 0.5,
-    })  # fmt: skip
 
 
 @check

@@ -7,7 +7,7 @@ import math
 
 from lessons.checks.again import run_again
 from lessons.checks.bands import recorded, said
-from lessons.checks.compare import call, close, expect, on_each
+from lessons.checks.compare import call, expect, on_each
 from lessons.checks.plausible import fair, told_apart, vocabulary
 from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
@@ -51,86 +51,6 @@ def blocks_until_lost(answer):
               (0.01, 1 / 8, 1e-45)]  # fmt: skip
     on_each(
         {f"gradient {g:g}, factor {f:g}, smallest {s:g}": (g, f, s) for g, f, s in inputs}, look
-    )
-
-
-@check
-def StochasticDepthBlock(answer):  # the name of the class that it checks
-    """`StochasticDepthBlock(n_embd, n_head, drop)`: leaves out whole additions in training."""
-    C, drop, case = 4, 0.25, "C = 4 and drop = 0.25"
-    block = call(answer, C, 2, drop, case=case)
-    # Not isinstance: the lesson has a ResidualBlock of its own, line for line the module's.
-    if not (hasattr(block, "communicate") and hasattr(block, "compute")):
-        raise Mistake("Derive the class from `ResidualBlock`: it has all the parts.")
-    x = torch.randn(3, 2, C, generator=torch.Generator().manual_seed(6))
-
-    def outcome(attn: float, mlp: float, skip: float = 1, first: bool = False) -> torch.Tensor:
-        """What comes out when the two additions are multiplied by these."""
-        # The module's own methods: an answer may override them, as exercise 3 does.
-        y = skip * x + attn * ResidualBlock.communicate(block, x)
-        return (skip * y + mlp * ResidualBlock.compute(block, x if first else y)).detach()
-
-    block.eval()
-    keep = 1 - drop
-    first, *others = (call(block, x, case=case).detach() for _ in range(20))
-    if not all(close(first, other) for other in others):
-        raise Mistake("In `eval()` two calls differ: nothing may be left out in use.")
-    expect(first, outcome(keep, keep), "a block in use", {
-        "both additions are kept whole. In use each is multiplied by 1 - drop, and in training "
-        "nothing is scaled up.": outcome(1, 1),
-        "the additions are multiplied by drop, and they are kept with probability 1 - drop.":
-            outcome(drop, drop),
-        "the skip is scaled down too: scale only what is added.": outcome(keep, keep, keep),
-        "the skip is missing.": outcome(keep, keep, 0),
-        "only the first of the two additions is multiplied by 1 - drop.": outcome(keep, 1),
-        "only the second of the two additions is multiplied by 1 - drop.": outcome(1, keep),
-        "the second addition is computed from x, and not from the result of the first.":
-            outcome(keep, keep, first=True),
-        "0.9 is written into the code: it should be 1 - drop.": outcome(0.9, 0.9),
-    })  # fmt: skip
-    block.train()
-    whole = {(a, m): outcome(a, m) for a in (0, 1) for m in (0, 1)}
-    kept = []
-    for _ in range(200):
-        out = call(block, x, case="a block in training").detach()
-        found = [key for key, value in whole.items() if close(out, value)]
-        if not found:
-            raise Mistake(_reason(out, {
-                "the additions are scaled down: each is whole, or left out.":
-                    [outcome(keep, keep)],
-                "the skip is left out with the addition: x itself always stays.":
-                    [torch.zeros_like(x), ResidualBlock.compute(block, 0 * x).detach()],
-            }))  # fmt: skip
-        kept.append(found[0])
-    if all(attn == mlp for attn, mlp in kept):
-        raise Mistake("In training both are left out or neither: draw a random number for each.")
-    for name, n in (("attention", 0), ("the feed-forward layer", 1)):
-        share = sum(which[n] for which in kept) / len(kept)
-        # Two hundred draws: five standard deviations are 0.15.
-        if abs(share - keep) > 0.15:
-            raise Mistake(f"With drop = 0.25 {name} is kept in {share:.0%} of 200 calls, not 75%.")
-    always = call(answer, C, 2, 0.0, case="drop = 0")
-    calls = [call(always, x, case="drop = 0").detach() for _ in range(100)]
-    if not all(close(calls[0], other) for other in calls):
-        raise Mistake("With drop = 0 something is left out: is the probability a fixed number?")
-    _is_residual(always, x)
-    _is_residual(always.eval(), x[:, :1])
-
-
-def _is_residual(block: torch.nn.Module, x: torch.Tensor) -> None:
-    """The docstring's example: with drop = 0 nothing is left out, and nothing is scaled."""
-    case = f"drop = 0 and T = {x.shape[1]}"
-    expect(call(block, x, case=case), ResidualBlock.forward(block, x), case, {})
-
-
-def _reason(out: torch.Tensor, mistakes: dict[str, list[torch.Tensor]]) -> str:
-    """Why an output in training is none of the four possible ones."""
-    for sentence, outputs in mistakes.items():
-        if any(close(out, output) for output in outputs):
-            return f"In training {sentence}"
-    return (
-        "In training the output is x with none, one or both of the additions, each of them whole: "
-        "yours is none of these four. Are single entries or sequences dropped?"
     )
 
 

@@ -16,6 +16,33 @@ def band(T):
     return torch.ones(T, T).tril().triu(-1)
 
 
+def shares(weights):
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def before(T):
+    return torch.ones(T, T).tril(-1).triu(-1)
+
+
+def first_alone(T):
+    return before(T) + torch.eye(T)[:1] * torch.eye(T)
+
+
+def steps(n, *dims):
+    return torch.arange(1, n + 1).view(-1, *dims)
+
+
+def halving(x):
+    out = [x[:, 0]]
+    for t in range(1, x.shape[1]):
+        out.append((out[-1] + x[:, t]) / 2)
+    return torch.stack(out, dim=1)
+
+
+def without_itself(x):
+    return (x.cumsum(1) - x) / steps(x.shape[1], 1).sub(1).clamp(min=1)
+
+
 def inplace(x):
     x.copy_(average_by_loops(x))
     return x
@@ -42,25 +69,41 @@ WRONG = [
             lambda T: band(T) / band(T).sum(dim=0, keepdim=True),
         "position 0 looks at position 1": lambda T: (band(T) / band(T).sum(1)[:, None]).flip(0, 1),
         "`keepdim=True` keeps the sums a column": lambda T: band(T) / band(T).sum(1),
-        "not at itself": lambda T: torch.ones(T, T).tril(-1).triu(-1),
+        "only at the one before, and not at itself. (": before,
+        "but the first looks only at the one before": first_alone,
+        "which leaves 0 / 0 in the first row": lambda T: shares(before(T)),
+        "only at itself": torch.eye,
+        "each row is divided by T": lambda T: band(T) / T,
+        "all rows together sum to 1": lambda T: band(T) / band(T).sum(),
+        "only −∞ gets none": lambda T: band(T).softmax(dim=1),
+        "cut first": lambda T: shares(torch.ones(T, T).tril()).triu(-1),
+        "looks at two before it": lambda T: shares(torch.ones(T, T).tril().triu(-2)),
         "mean of *all* earlier positions":
             lambda T: torch.ones(T, T).tril() / torch.arange(1, T + 1)[:, None],
-        "is a size written as a number": lambda T: band(4) / band(4).sum(dim=1, keepdim=True),
+        "is a size written as a number": lambda T: shares(band(5)),
     }),
     Wrong("average_by_cumsum", {
         "the sums are not divided": lambda x: x.cumsum(1),
         "all sums are divided by T": lambda x: x.cumsum(1) / x.shape[1],
-        "the divisor runs along the channels":
-            lambda x: x.cumsum(1) / torch.arange(1, x.shape[1] + 1),
+        "runs along the channels": lambda x: x.cumsum(1) / steps(x.shape[1]),
+        "counts channels": lambda x: x.cumsum(1) / steps(x.shape[2]),
+        "counts sequences": lambda x: x.cumsum(1) / steps(x.shape[0], 1, 1),
+        "only the first sum is divided right":
+            lambda x: x.cumsum(1) / steps(x.shape[1], 1).sub(1).clamp(min=1),
+        "divided by t + 2": lambda x: x.cumsum(1) / (steps(x.shape[1], 1) + 1),
+        "nothing is added up": lambda x: x / steps(x.shape[1], 1),
+        "is not among its terms": without_itself,
+        "ever less weight": halving,
+        "multiplied, and not added": lambda x: x.cumprod(1) / steps(x.shape[1], 1),
         "it has t + 1 terms: count from 1":
             lambda x: (x.cumsum(1) / torch.arange(x.shape[1])[:, None]),
         "the sum runs over the channels":
             lambda x: x.cumsum(2) / torch.arange(1, x.shape[1] + 1)[:, None],
         "the sum runs over the batch":
             lambda x: x.cumsum(0) / torch.arange(1, x.shape[1] + 1)[:, None],
-        "position 0 changes when position 2 does": lambda x: x.mean(1, keepdim=True).expand_as(x),
+        "position 0 changes when position 4 does": lambda x: x.mean(1, keepdim=True).expand_as(x),
         "it changed its input": inplace,
-        "is a size written as a number": lambda x: x.cumsum(1) / torch.arange(1, 4)[:, None],
+        "is a size written as a number": lambda x: x.cumsum(1) / steps(5, 1),
     }),
     Wrong("context_experiment", {
         "this one was already trained": RIGHT.assign(first_loss=[1.79, 1.2, 1.2, 1.2, 1.2, 1.2]),

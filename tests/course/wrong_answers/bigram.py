@@ -59,10 +59,22 @@ def mean_of_powers(model, data):
     return (-log_probs[torch.arange(len(data) - 1), data[1:]]).exp().mean().item()
 
 
+def surprises(model, inputs, targets, again=False):
+    log_probs = model(inputs[None])[0][0].log_softmax(dim=-1)
+    if again:
+        log_probs = log_probs.exp().log_softmax(dim=-1)
+    return -log_probs[torch.arange(len(inputs)), targets]
+
+
+def power(mean, inputs=slice(None, -1), targets=slice(1, None), again=False):
+    """An answer to `perplexity`: e to the power of `mean(losses)`."""
+    return lambda model, data: (
+        mean(surprises(model, data[inputs], data[targets], again)).exp().item()
+    )
+
+
 def last_ones_left_out(model, data):
     n = (len(data) - 1) // 8 * 8
-    if n == 0:  # three characters and five tokens
-        return math.exp(full_loss(model, data, 1))
     return math.exp(full_loss(model, data[: n + 1], 8))
 
 
@@ -105,20 +117,37 @@ WRONG = [
         "this is the column, not the row": column,
         "the least likely ones": least_likely,
         "is not a character: use `tokenizer.itos`": ids_for_characters,
-        "there are 2 pairs, and k is 1": always_two,
+        "there are 2 pairs, and k is 3": always_two,
+        "put the likeliest first": lambda *args: best(*args)[::-1],
+        "a softmax was taken": lambda probs, *args: [
+            (c, probs.softmax(dim=1)[args[0].stoi[args[1]]][args[0].stoi[c]].item())
+            for c, _ in best(probs, *args)],
+        "are made to sum to 1": lambda *args: [
+            (c, p / sum(p for _, p in best(*args))) for c, p in best(*args)],
+        "divided by the number of characters": lambda probs, *args: [
+            (c, p / len(probs)) for c, p in best(probs, *args)],
         "(character, probability), in this order": lambda *args: [(p, c) for c, p in best(*args)],
         "these are logarithms": lambda *args: [(c, math.log(p)) for c, p in best(*args)],
         "these are percentages": lambda *args: [(c, 100 * p) for c, p in best(*args)],
         "the probabilities are those of the column": lambda probs, tokenizer, ch, k: [
             (c, probs[:, tokenizer.stoi[ch]][tokenizer.stoi[c]].item())
             for c, _ in best(probs, tokenizer, ch, k)],
-        "you get ('c', 'c'), and it should be": lambda probs, tokenizer, ch, k: [("c", 0.5)] * k,
+        "you get ('c', 'c', 'c'), and it should be": lambda *args: [("c", 0.5)] * args[-1],
         "sort it by probability": unsorted_row,
         "return a list of pairs": only_characters,
     }),
     Wrong("perplexity", {
         "that is the loss itself": lambda model, data: full_loss(model, data, 1),
         "2 to the power of the loss": lambda model, data: 2 ** full_loss(model, data, 1),
+        "the base is 10": lambda model, data: 10 ** full_loss(model, data, 1),
+        "not shifted, and the last one is left out": power(torch.mean, targets=slice(None, -1)),
+        "inputs and targets are swapped": power(torch.mean, slice(1, None), slice(None, -1)),
+        "1 over the mean of p": power(lambda losses: -(-losses).exp().mean().log()),
+        "added and not averaged": power(torch.sum),
+        "divided by N": power(lambda losses: losses.sum() / (len(losses) + 1)),
+        "the last prediction is left out": power(lambda losses: losses[:-1].mean()),
+        "the first prediction is left out": power(lambda losses: losses[1:].mean()),
+        "a softmax is taken twice": power(torch.mean, again=True),
         "minus the loss is a probability": lambda model, data: math.exp(-full_loss(model, data, 1)),
         "the targets are the inputs themselves": lambda model, data: model(
             data[None], data[None])[1].exp().item(),

@@ -3,38 +3,6 @@
 from wrong_answers import ANOTHER_TEXT, Wrong, solved
 
 import pandas as pd
-import torch.nn as nn
-import torch.nn.functional as F
-
-
-def gated(combine, width=lambda C: 8 * C // 3):
-    """A gated layer whose middle is `combine(gate, up)`."""
-
-    class Gated(nn.Module):
-        def __init__(self, n_embd):
-            super().__init__()
-            self.gate = nn.Linear(n_embd, width(n_embd))
-            self.up = nn.Linear(n_embd, width(n_embd))
-            self.down = nn.Linear(width(n_embd), n_embd)
-
-        def forward(self, x):
-            return self.down(combine(self.gate(x), self.up(x)))
-
-    return Gated
-
-
-class WithSkip(gated(lambda g, u: F.relu(g) * u)):
-    def forward(self, x):
-        return x + super().forward(x)
-
-
-class OtherNames(nn.Module):
-    def __init__(self, n_embd):
-        super().__init__()
-        self.a, self.b = nn.Linear(n_embd, 2 * n_embd), nn.Linear(2 * n_embd, n_embd)
-
-    def forward(self, x):
-        return self.b(F.relu(self.a(x)))
 
 
 def table(**columns):
@@ -52,18 +20,6 @@ WRONG = [
         "it should be exactly 1": lambda: ([2, -2, 2], -2),
         "Three weights and one bias": lambda: ([1, 1], -1),
         "Return two things": lambda: [1, -1, 1, -1],
-    }),
-    Wrong("GatedFeedForward", {
-        "the ReLU bends the wrong branch": gated(lambda g, u: g * F.relu(u)),
-        "the ReLU comes after the product": gated(lambda g, u: F.relu(g * u)),
-        "the two branches are added": gated(lambda g, u: F.relu(g) + u),
-        "nothing bends": gated(lambda g, u: g * u),
-        "both branches are bent": gated(lambda g, u: F.relu(g) * F.relu(u)),
-        "the gate is a sigmoid": gated(lambda g, u: g.sigmoid() * u),
-        "the gate is a GELU": gated(lambda g, u: F.gelu(g) * u),
-        "x is added: that skip": WithSkip,
-        "about 8C / 3 wide": gated(lambda g, u: F.relu(g) * u, lambda C: 4 * C),
-        "has no `self.gate`": OtherNames,
     }),
     Wrong("rate_experiment", {
         "count units, not shares": table(dead_units=[0, 0.02, 1.0, 0, 0, 0.02]),

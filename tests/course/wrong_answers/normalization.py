@@ -47,6 +47,24 @@ def centred(x):
     return x - x.mean(dim=-1, keepdim=True)
 
 
+def root(x):
+    return x * square(x) ** -0.5
+
+
+def gains(norm, start=1.0, trained=True):
+    """An RMSNorm that computes `norm(x, gain)`."""
+
+    class RMSNorm(nn.Module):
+        def __init__(self, n_embd, eps=EPS):
+            super().__init__()
+            self.gain = nn.Parameter(torch.full((n_embd,), start), requires_grad=trained)
+
+        def forward(self, x):
+            return norm(x, self.gain)
+
+    return RMSNorm
+
+
 def table(**columns):
     rows = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
     return pd.DataFrame(rows | solved("warmup_experiment") | columns)
@@ -59,11 +77,22 @@ WRONG = [
         "divided by the variance": row_by(lambda row: variance(row) + EPS),
         "n - 1 here": row_by(lambda row: (statistics.variance(row) + EPS) ** 0.5),
         "the squares are added": row_by(lambda row: (variance(row) * len(row) + EPS) ** 0.5),
-        "the mean is not subtracted": row_by(lambda row: (variance(row) + EPS) ** 0.5, False),
+        "the mean is not subtracted. (": row_by(lambda row: (variance(row) + EPS) ** 0.5, False),
         "nothing is divided": row_by(lambda row: 1),
         "1e-5 is added to the root": row_by(lambda row: variance(row) ** 0.5 + EPS),
         "taken of the row itself": row_by(
             lambda row: (sum(value**2 for value in row) / len(row) + EPS) ** 0.5),
+        "eps is missing": lambda row: [0.0] * len(row) if variance(row) == 0 else row_by(
+            lambda row: variance(row) ** 0.5)(row),
+        "root mean square of exercise 2": row_by(
+            lambda row: (sum(value**2 for value in row) / len(row) + EPS) ** 0.5, False),
+        "the mean distance from the mean": row_by(lambda row: sum(
+            abs(value - sum(row) / len(row)) for value in row) / len(row) + EPS),
+        "the sum is subtracted": lambda row: [
+            (value - sum(row)) / (variance(row) + EPS) ** 0.5 for value in row],
+        "the wrong way round": row_by(lambda row: -((variance(row) + EPS) ** 0.5)),
+        "that is a softmax": lambda row: torch.tensor(row).softmax(dim=0),
+        "divided by its sum": lambda row: [value / sum(row) for value in row],
         "0 / 0": row_by(lambda row: variance(row) ** 0.5),
     }),
     Wrong("RMSNorm", {
@@ -80,7 +109,24 @@ WRONG = [
         "eps is added to the root": rms(lambda x: x / ((square(x) - EPS).sqrt() + EPS)),
         "eps is not used": rms(lambda x: x * square(x) ** -0.5),
         "over the batch instead of the channels": rms(lambda x: x * square(x, 0) ** -0.5),
-        "should multiply the channels": rms(lambda x: x * square(x) ** -0.5, gain=False),
+        "over positions and channels": rms(lambda x: x * (square(x, (1, 2))) ** -0.5),
+        "the gain is never used": rms(lambda x: x * square(x) ** -0.5, gain=False),
+        "eps is missing": rms(lambda x: (x + 1e-30) * (square(x) - EPS + 1e-30) ** -0.5),
+        "multiplied by the root mean square": rms(lambda x: x * square(x) ** 0.5),
+        "the mean distance from 0": rms(lambda x: x / (x.abs().mean(-1, keepdim=True) + EPS)),
+        "the mean is squared": rms(lambda x: x * (x.mean(-1, keepdim=True) ** 2 + EPS) ** -0.5),
+        "the skip belongs to the block": rms(lambda x: x + x * square(x) ** -0.5),
+        "multiplied as 1 + gain": gains(lambda x, gain: (1 + gain) * root(x)),
+        "does not begin at 1": gains(lambda x, gain: gain * root(x), 0.0),
+        "the gain divides": gains(lambda x, gain: root(x) / gain),
+        "counts in the mean square too": gains(lambda x, gain: root(gain * x)),
+        "by the square of the gain": gains(lambda x, gain: gain**2 * root(x)),
+        "two calls differ": gains(lambda x, gain: gain * nn.functional.dropout(root(x), 0.3)),
+        "no gradient reaches `gain`": gains(lambda x, gain: gain.data * root(x)),
+        "no gradient reaches x": gains(lambda x, gain: gain * root(x.detach())),
+        "only a part of the gradient reaches x": gains(
+            lambda x, gain: gain * x * (square(x) ** -0.5).detach()),
+        "`requires_grad=False`": gains(lambda x, gain: gain * root(x), trained=False),
     }),
     Wrong("warmup_experiment", {
         "this one was already trained": table(first_loss=[4.55, 3.4, 2.7, 2.7]),

@@ -1,0 +1,130 @@
+"""Plumbing · the check of lesson 4's second exercise, attention by view and transpose.
+
+Shapes: B batch, T time (positions), C channels (n_embd), nh heads, hs head size.
+"""
+
+from lessons.checks.compare import call, expect, leak, on_each
+from lessons.checks.verdict import Mistake, check
+from lessons.multi_head import CausalSelfAttention
+
+import torch
+from einops import rearrange
+
+CUT, JOIN = "b t (nh hs) -> b nh t hs", "b nh t hs -> b t (nh hs)"
+
+
+def _by_hand(module, x, cut=CUT, join=JOIN, scale=None, weigh=None, ask="query", answer="key",
+             hand="value") -> torch.Tensor:  # fmt: skip
+    """CausalSelfAttention written out; the arguments are the ways to get it wrong."""
+    q, k, v = (rearrange(getattr(module, name)(x), cut, nh=module.n_head)
+               for name in (ask, answer, hand))  # fmt: skip
+    scores = q @ k.mT / (scale or q.shape[-1] ** 0.5)
+    weights = (weigh or _soft)(scores)
+    return rearrange(weights @ v, join, nh=module.n_head).reshape(x.shape).detach()
+
+
+def _soft(scores, first_hidden=1, hide=float("-inf"), dim=-1) -> torch.Tensor:
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(first_hidden)
+    return scores.masked_fill(later, hide).softmax(dim=dim)
+
+
+def _viewed(module, x, join=JOIN) -> torch.Tensor:
+    """What a view straight to (B, nh, T, hs) makes: positions and channels mixed up."""
+    B, T, _ = x.shape
+    q, k, v = (linear(x).reshape(B, module.n_head, T, -1)
+               for linear in (module.query, module.key, module.value))  # fmt: skip
+    out = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return rearrange(out, join).reshape(x.shape).detach()
+
+
+def _one_head(module, x, hs: int) -> torch.Tensor:
+    q, k, v = module.query(x), module.key(x), module.value(x)
+    return (_soft(q @ k.mT / hs**0.5) @ v).detach()
+
+
+@check
+def attention_without_einops(answer):
+    """`attention_without_einops(module, x)`: CausalSelfAttention, (B, T, C) -> (B, T, C)."""
+
+    def look(case: str, sizes: tuple) -> None:
+        (B, T, C), nh = sizes
+        generator = torch.Generator().manual_seed(T)
+        module = CausalSelfAttention(C, nh)
+        for p in module.parameters():  # large enough that each mistake shows
+            p.data = torch.randn(p.shape, generator=generator)
+        x = torch.randn(B, T, C, generator=generator)
+        got = call(answer, module, x, case=case)
+        try:
+            expect(got, module(x), case, _mistakes(module, x))
+        except Mistake as mistake:
+            if not mistake.known:
+                leak(lambda value: call(answer, module, value, case=case), x, case,
+                     "what comes later has a say in it.")  # fmt: skip
+            raise
+
+    # Sizes and their roots are all different: what is divided by one is not taken for another.
+    sizes = [((2, 7, 15), 3), ((3, 7, 10), 2), ((7, 1, 15), 5)]
+    on_each({f"x of shape {shape} and nh = {nh}": (shape, nh) for shape, nh in sizes}, look)
+
+
+def _mistakes(module: CausalSelfAttention, x: torch.Tensor) -> dict[str, object]:
+    """What attention with a mistake makes of x."""
+    C, nh = x.shape[-1], module.n_head
+    hs = C // nh
+
+    def made(*args, **how):
+        """Computed only if it is needed."""
+
+        return lambda: _by_hand(module, x, *args, **how)
+
+    return {
+        "view straight to (B, nh, T, hs) mixes up positions and channels: view to (B, T, nh, hs) "
+        "first, then transpose.": lambda: _viewed(module, x),
+        "view straight to (B, nh, T, hs), and straight back, mixes up positions and channels: "
+        "transpose both times.": lambda: _viewed(module, x, "b nh t hs -> b (nh t hs)"),
+        "the heads of one position look at each other: transpose to (B, nh, T, hs), so that "
+        "positions do.": made("b t (nh hs) -> b t nh hs", "b t nh hs -> b t (nh hs)"),
+        "the heads are cut as (hs nh): a head's channels are side by side, (nh hs).":
+            made("b t (hs nh) -> b nh t hs"),
+        "the heads are cut and joined as (hs nh): a head's channels are side by side, (nh hs).":
+            made("b t (hs nh) -> b nh t hs", "b nh t hs -> b t (hs nh)"),
+        "the heads are joined as (hs nh): a head's channels are side by side, (nh hs).":
+            made(join="b nh t hs -> b t (hs nh)"),
+        "on the way back the heads are not side by side: transpose to (B, T, nh, hs) before the "
+        "reshape.": made(join="b nh t hs -> b (nh t hs)"),
+        "all channels are one head: cut them into nh heads.": lambda: _one_head(module, x, C),
+        "all channels are one head, though with the scale of hs: cut them into nh heads.":
+            lambda: _one_head(module, x, hs),
+        "missing 1/√hs: the scores are not scaled.": made(scale=1),
+        "the scores are divided by √C: a query of a head has hs entries.": made(scale=C**0.5),
+        "the scores are divided by hs: divide by its root.": made(scale=hs),
+        "the scores are divided by √nh: a query of a head has hs entries.": made(scale=nh**0.5),
+        "the scores are multiplied by √hs: divide.": made(scale=hs**-0.5),
+        "the scale comes after the softmax: scale the scores, before it.":
+            made(scale=1, weigh=lambda s: _soft(s) / hs**0.5),
+        "the mask is missing: every position sees what comes later.":
+            made(weigh=lambda s: s.softmax(dim=-1)),
+        "the mask comes after the softmax, and so the weights no longer sum to 1: mask the "
+        "scores, before it.": made(weigh=lambda s: s.softmax(dim=-1).tril()),
+        "the mask sets scores to 0, and a softmax gives a share to 0 too: −∞ gets none.":
+            made(weigh=lambda s: _soft(s, hide=0.0)),
+        "the mask hides the past, and not what comes later.":
+            made(weigh=lambda s: s.masked_fill(torch.ones_like(s).tril(-1) == 1, float("-inf"))
+                 .softmax(dim=-1)),
+        "the mask hides position t from itself too, and leaves nothing in the first row: NaN.":
+            made(weigh=lambda s: _soft(s, first_hidden=0)),
+        "the mask hides position t from itself too.":
+            made(weigh=lambda s: _soft(s, first_hidden=0, hide=-1e9)),
+        "each column of weights sums to 1, but each row should: softmax over the wrong dimension.":
+            made(weigh=lambda s: _soft(s, dim=-2)),
+        "the weights of the nh heads sum to 1, but those of each row should: softmax over the "
+        "wrong dimension.": made(weigh=lambda s: _soft(s, dim=1)),
+        "the softmax is missing: the scores themselves are the weights.":
+            made(weigh=lambda s: s.tril()),
+        "the weights are e to the power of the scores: divide each row by its sum.":
+            made(weigh=lambda s: s.exp().tril()),
+        "query and key are swapped: position t *asks*.": made(ask="key", answer="query"),
+        "the key is handed over, and not the value.": made(hand="key"),
+        "the value is that of position t itself: it takes from each position before it.":
+            module.value(x),
+    }  # fmt: skip
