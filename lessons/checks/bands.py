@@ -51,8 +51,8 @@ class Bands:
         for column, (sentence, back) in product(losses, UNITS.items()):
             self._in_other_units(column, sentence, back)
         for columns in (list(self.rows), *([column] for column in losses)):
-            swaps = self._swaps(columns)
-            if swaps:
+            swaps = self._swaps(columns) or []
+            if 0 < len(swaps) < 3:  # a table that is wrong throughout may fit when well shuffled
                 a, b = (label(self.rows, n) for n in swaps[0])
                 raise Mistake(
                     f"Are rows exchanged? In `{columns[-1]}` those with {a} and with {b} would fit "
@@ -80,6 +80,7 @@ class Bands:
                 for row in got]  # fmt: skip
 
         def swaps(left: list[int]) -> list[tuple[int, int]] | None:
+            """The pairs among the rows that are `left`."""
             if not left:
                 return []
             n = left[0]

@@ -61,12 +61,12 @@ def depth_experiment(answer, text):
     rows = rows_of(answer, settings, ["parameters", "first_loss", "val_loss"])
     vocab_size, bands = vocabulary(text), recorded(rows, "depth_experiment", text)
 
-    def new_model(vocab_size: int, depth: int = 1) -> LanguageModel:
+    def build_model(vocab_size: int, depth: int = 1) -> LanguageModel:
         blocks = torch.nn.Sequential(*(ResidualBlock(32, 4) for _ in range(depth)))
         return LanguageModel(vocab_size, 32, 8, blocks)
 
     for n, (_, depth) in enumerate(rows.index):
-        right = parameter_count(new_model(vocab_size, depth))
+        right = parameter_count(build_model(vocab_size, depth))
         got = rows.parameters.iloc[n]
         if got != right:
             raise Mistake(
@@ -82,5 +82,5 @@ def depth_experiment(answer, text):
             "Dividing makes the stream smaller, and yet the first loss of the deepest stack is "
             "higher with it: is `divided` the wrong way round, or is it multiplied?"
         )
-    again = run_again(rows, 0, text, new_model, max_iters=400, learning_rate=1e-3)
+    again = run_again(rows, 0, text, build_model, max_iters=400, learning_rate=1e-3)
     return said(rows, bands, f"The parameters were counted again. {again}")
