@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lessons.errors import BadInput, exits_cleanly
+from lessons.files import whole_file
 from lessons.plots import plot_ladder, plot_loss_curves, title_of
 from lessons.records import LOSSES_DIR, read_losses
 from lessons.results import summary
@@ -30,9 +31,9 @@ def main() -> None:
         "loss_curves.png": plot_loss_curves(losses, f"The validation loss falls {fall}"),
         "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}"),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(args.out / name, dpi=120, bbox_inches="tight")
+        with whole_file(args.out / name) as file:  # else a full disk would cut the old one short
+            figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
         print(args.out / name)
 
 
