@@ -5,6 +5,7 @@ remote; `make notebooks` then brings all else up to date.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,8 @@ if "google.colab" in sys.modules and importlib.util.find_spec("lessons") is None
 def fork() -> dict[str, str]:
     """owner, repository and branch of this fork of the course, from git."""
     git = ["git", "-C", str(ROOT)]
+    if not shutil.which("git"):
+        raise BadInput("There is no git here to ask for the address of this fork: install it.")
     remote = subprocess.run([*git, "remote", "get-url", "origin"], capture_output=True, text=True)
     match = re.search(r"github\.com[:/]([^/]+)/(.+?)(\.git)?$", remote.stdout.strip())
     if not match:

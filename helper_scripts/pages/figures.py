@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lessons.corpus import sha256
 from lessons.errors import BadInput, exits_cleanly
+from lessons.files import whole_file
 from lessons.plots import plot_ladder, plot_loss_curves, title_of
 from lessons.records import LOSSES_DIR, read_losses
 from lessons.results import summary
@@ -42,10 +43,10 @@ def main() -> None:
         "loss_curves.png": plot_loss_curves(losses, f"The validation loss falls {fall}"),
         "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}"),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         data = {HASH: drawn_from(losses)}
-        figure.savefig(args.out / name, dpi=120, bbox_inches="tight", metadata=data)
+        with whole_file(args.out / name) as file:  # else a full disk would cut the old one short
+            figure.savefig(file, format="png", dpi=120, bbox_inches="tight", metadata=data)
         print(args.out / name)
 
 

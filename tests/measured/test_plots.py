@@ -76,6 +76,29 @@ def test_a_missing_column_is_named_and_nothing_is_drawn(monkeypatch, folder, cap
     assert not (folder / "images").exists()
 
 
+def test_a_figure_that_cannot_be_written_whole_leaves_the_old_one(monkeypatch, folder):
+    (folder / "images").mkdir()
+    (folder / "images" / "loss_curves.png").write_bytes(b"old")
+
+    def cut_off(self, file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", cut_off)
+    with pytest.raises(SystemExit):
+        draw(monkeypatch, "--losses", folder, "--out", folder / "images")
+    assert (folder / "images" / "loss_curves.png").read_bytes() == b"old"
+    assert len(list((folder / "images").iterdir())) == 1
+
+
+def test_where_every_run_diverged_there_is_nothing_to_draw(monkeypatch, tmp_path, capsys):
+    rows = "seed,step,train_loss,val_loss,seconds\n0,0,4.1,4.1,0.1\n0,4,,,0.2\n"
+    (tmp_path / "01_bigram.csv").write_text(rows)
+    with pytest.raises(SystemExit):
+        draw(monkeypatch, "--losses", tmp_path, "--out", tmp_path / "images")
+    assert "diverged: measure one that does not" in capsys.readouterr().err
+
+
 def test_a_loss_file_is_shown_under_the_title_of_its_rung_or_its_own_name():
     assert title_of("02_single_head") == "single head"
     assert title_of("my_own_run") == "my_own_run"
