@@ -48,6 +48,17 @@ def test_each_prompt_of_a_batch_is_continued_with_its_own_likeliest(model):
     assert torch.equal(generate(model, prompts, 1, top_k=1)[:, 1], best)
 
 
+def test_the_last_position_of_what_fits_the_context_decides():
+    class CountsOn(nn.Module):
+        block_size = 3
+
+        def forward(self, idx):
+            return 9.0 * nn.functional.one_hot((idx + 1) % V, V), None
+
+    out = generate(CountsOn(), torch.tensor([[4, 2, 0, 1], [1, 1, 1, 3]]), 3, top_k=1)
+    assert out[:, 4:].tolist() == [[2, 3, 4], [4, 0, 1]]
+
+
 def test_writing_leaves_dropout_off_and_the_model_in_training():
     class Says(nn.Module):
         block_size = 1
