@@ -7,7 +7,7 @@ READY := .venv/ready
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help lab lint quick test doctor ladder bench train sample speed gpu figures norms busy \
-	notebooks workshop clean
+	exercises notebooks workshop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ norms: $(READY) ## measure lesson 7's grid, what is missing of it
 
 busy: $(READY) ## measure training beside busy programs, in five minutes
 	@$(BIN)/python helper_scripts/measure/busy.py $(ARGS)
+
+exercises: $(READY) ## measure the exercises' experiments with several seeds, for their checks
+	@$(BIN)/python helper_scripts/measure/exercises.py $(ARGS)
 
 figures: $(READY) ## draw images/ and the tables of README and TEACHING from data/
 	$(BIN)/python helper_scripts/pages/figures.py $(ARGS)

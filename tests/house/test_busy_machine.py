@@ -101,7 +101,7 @@ def test_make_starts_what_sets_it():
     """Every recipe that trains runs a script or the notebooks, and none sets another policy."""
     recipes = (ROOT / "Makefile").read_text("utf-8")
     assert not re.search("OMP_|GOMP_|KMP_", recipes)
-    for target in ("train", "ladder", "bench", "speed", "norms"):
+    for target in ("train", "ladder", "bench", "speed", "norms", "exercises"):
         script = re.search(rf"^{target}:.*\n\t@\$\(BIN\)/python (\S+)", recipes, re.MULTILINE)[1]
         assert ROOT / script in SCRIPTS
 
