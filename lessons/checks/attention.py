@@ -4,11 +4,16 @@ Shapes: B batch, T time (positions), C channels (n_embd), hs head size.
 """
 
 import math
+from functools import partial
 
 from lessons.attention import Head
+from lessons.checks.again import begins, run_again
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, leak, on_each
-from lessons.checks.tables import fair, rows_of
+from lessons.checks.plausible import fair, vocabulary
+from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
+from lessons.language_model import LanguageModel
 
 import torch
 
@@ -110,14 +115,31 @@ def head_by_loops(answer):
 
 
 @check
-def scale_experiment(answer, vocab_size):
+def scale_experiment(answer, text):
     """The table of one head with and without scale: scaled, factor, first_loss, val_loss."""
     settings = {"scaled": 3 * [True] + 3 * [False], "factor": 2 * [1, 4, 8]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss"])
-    fair(rows, "val_loss", vocab_size, "factor", "scaled")
+    bands = recorded(rows, "scale_experiment", text)
+    fair(rows, "val_loss", vocabulary(text), "factor", "scaled")
     hurt = rows.val_loss[False, 8] - rows.val_loss[True, 8]
     if hurt < 0:
         raise Mistake(
             f"At factor 8 the head with its scale ends {-hurt:.3f} higher than the one without: "
             "is the column `scaled` the wrong way round? `Head` is the one that divides by √hs."
         )
+
+    def new_model(vocab_size: int, factor: int = 1) -> LanguageModel:
+        head = Head(32, 32, 8)
+        head.query.weight.data *= factor
+        head.key.weight.data *= factor
+        return LanguageModel(vocab_size, 32, 8, head)
+
+    same = (begins(rows, n, text, partial(new_model, factor=factor))
+            for n, (_, factor) in enumerate(rows.index[:3]))  # fmt: skip
+    if next(same) and not all(same):
+        raise Mistake(
+            "With factor 1 a run begins as it should, and with 4 or 8 it does not: are the weights "
+            "of query and of key made larger, and no others, before the training?"
+        )
+    again = run_again(rows, 0, text, new_model, max_iters=1000, learning_rate=1e-3)
+    return said(rows, bands, again)

@@ -7,9 +7,12 @@ import math
 
 from lessons.averaging import average_by_loops
 from lessons.bigram import bigram_by_counting
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import as_tensor, call, expect, leak, on_each, shape_of
-from lessons.checks.tables import fair, rows_of, told_apart
+from lessons.checks.plausible import fair, told_apart, vocabulary
+from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
+from lessons.dataset import encode_and_split
 from lessons.evaluation import full_loss
 
 import torch
@@ -77,10 +80,11 @@ def average_by_cumsum(answer):
 
 
 @check
-def context_experiment(answer, train_data, val_data, vocab_size):
+def context_experiment(answer, text):
     """The table of learned shares by context: tables, block_size, first_loss, val_loss."""
     settings = {"tables": [1, 1, 1, 1, 1, 2], "block_size": [1, 2, 3, 4, 8, 8]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss"])
+    vocab_size, bands = vocabulary(text), recorded(rows, "context_experiment", text)
     fair(rows, "val_loss", vocab_size, "block_size")
     told_apart(rows.loc[[(1, 8), (2, 8)]], "val_loss", "tables")
     if (rows.first_loss - math.log(vocab_size)).abs().max() > 0.02:
@@ -88,6 +92,7 @@ def context_experiment(answer, train_data, val_data, vocab_size):
     alone, eight = rows.val_loss[1, 1], rows.val_loss[1, 8]
     if eight > alone:
         raise Mistake("More context makes it worse: are the shares learned, with `learn=True`?")
+    train_data, val_data, _ = encode_and_split(text)
     bigram = full_loss(bigram_by_counting(train_data, vocab_size), val_data, 8)
     if abs(alone - bigram) > 0.05:
         raise Mistake(
@@ -100,3 +105,5 @@ def context_experiment(answer, train_data, val_data, vocab_size):
             "The second table hardly helps: are its logits *added*, after the average, "
             "and does it look at `idx` itself?"
         )
+    again = "With block_size 1 it is what counting pairs gives, computed here."
+    return said(rows, bands, again)

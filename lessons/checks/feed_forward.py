@@ -5,12 +5,18 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 import itertools
 
+from lessons.checks.again import run_again
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import as_tensor, call, expect, on_each
-from lessons.checks.tables import fair, label, rows_of
+from lessons.checks.plausible import fair, same_start, vocabulary
+from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.feed_forward import FeedForward
+from lessons.language_model import LanguageModel
+from lessons.multi_head import CausalSelfAttention
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 
 
@@ -81,17 +87,19 @@ def GatedFeedForward(answer):  # the name of the class that it checks
 
 
 @check
-def rate_experiment(answer, vocab_size):
+def rate_experiment(answer, text):
     """The table of learning rates: activation, learning_rate, first_loss, val_loss, dead_units."""
     activations = 3 * ["ReLU"] + 3 * ["LeakyReLU"]
     settings = {"activation": activations, "learning_rate": 2 * [0.003, 0.03, 0.1]}
     rows = rows_of(answer, settings, ["first_loss", "val_loss", "dead_units"])
+    bands = recorded(rows, "rate_experiment", text)
     for n, dead in enumerate(rows.dead_units):
         if dead != int(dead):
             raise Mistake(f"`dead_units` is {dead} for {label(rows, n)}: count units, not shares.")
         if not 0 <= dead <= 128:
             raise Mistake(f"`dead_units` is {dead:g} for {label(rows, n)}: there are 128 units.")
-    fair(rows, "val_loss", vocab_size, "learning_rate", "activation")
+    fair(rows, "val_loss", vocabulary(text), "learning_rate", "activation")
+    same_start(rows, "learning_rate")
     if rows.dead_units["ReLU", 0.1] <= rows.dead_units["LeakyReLU", 0.1]:
         raise Mistake(
             "At learning rate 0.1 no more units die with ReLU than with LeakyReLU: are the names "
@@ -102,3 +110,10 @@ def rate_experiment(answer, vocab_size):
             "More units die at learning rate 0.003 than at 0.1: a dead unit is one that is on at "
             "*none* of the tokens, `share_on(...) == 0`."
         )
+
+    def new_model(vocab_size: int) -> LanguageModel:
+        layers = nn.Sequential(CausalSelfAttention(32, 4), FeedForward(32))
+        return LanguageModel(vocab_size, 32, 8, layers)
+
+    again = run_again(rows, 0, text, new_model, max_iters=500, learning_rate=0.003)
+    return said(rows, bands, again)

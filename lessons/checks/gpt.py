@@ -2,8 +2,10 @@
 
 import math
 
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, on_each
-from lessons.checks.tables import label, rows_of, told_apart
+from lessons.checks.plausible import in_nats, told_apart, vocabulary
+from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import GPT, GPTConfig, parameter_count
 
@@ -67,7 +69,7 @@ def weight_after(answer):
 
 
 @check
-def rescue_experiment(answer):
+def rescue_experiment(answer, text):
     """The table of cures: dropout, weight_decay, n_chars, best_step, best_loss, last_loss."""
     settings = {
         "dropout": [0, 0.2, 0.4, 0, 0, 0],
@@ -75,8 +77,11 @@ def rescue_experiment(answer):
         "n_chars": 5 * [3_000] + [30_000],
     }
     rows = rows_of(answer, settings, ["best_step", "best_loss", "last_loss"])
-    if (rows.best_loss > rows.last_loss).any():
-        n = int((rows.best_loss > rows.last_loss).to_numpy().argmax())
+    bands = recorded(rows, "rescue_experiment", text)
+    in_nats(rows, "best_loss", vocabulary(text))
+    above = (rows.best_loss - rows.last_loss).to_numpy()
+    if above.max() > 1e-3:  # less is rounding: the last may be measured once more
+        n = int(above.argmax())
         raise Mistake(f"{label(rows, n)}: the best loss is above the last: take the minimum.")
     if (rows.best_step == 300).all():
         raise Mistake(
@@ -85,6 +90,10 @@ def rescue_experiment(answer):
         )
     if not rows.best_step.isin(range(0, 301, 30)).all():
         raise Mistake("A best step is one that was measured, every 30 steps: take it from `step`.")
+    if above[rows.best_step == 300].min(initial=0) < -1e-3:
+        raise Mistake(
+            "Where the best step is the last one, best and last are one and the same loss."
+        )
     told_apart(rows, "last_loss", "dropout")
     told_apart(rows, "last_loss", "weight_decay")
     told_apart(rows, "last_loss", "n_chars")
@@ -93,3 +102,4 @@ def rescue_experiment(answer):
             "Ten times as much text ends with a higher loss: are the two swapped, or are these "
             "training losses?"
         )
+    return said(rows, bands)

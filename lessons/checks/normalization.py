@@ -3,9 +3,14 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
+from lessons.checks.again import SEED, begins_with_batch
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each, shape_of
-from lessons.checks.tables import fair, rows_of, told_apart
+from lessons.checks.plausible import fair, same_start, told_apart, vocabulary
+from lessons.checks.tables import rows_of
 from lessons.checks.verdict import Mistake, check
+from lessons.language_model import LanguageModel
+from lessons.normalization import PostNormBlock
 
 import torch
 
@@ -110,11 +115,13 @@ def RMSNorm(answer):  # the name of the class that it checks
 
 
 @check
-def warmup_experiment(answer, vocab_size):
+def warmup_experiment(answer, text):
     """The table of gentle starts: block, warmup, first_loss, last_loss."""
     settings = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
     rows = rows_of(answer, settings, ["first_loss", "last_loss"])
-    fair(rows, "last_loss", vocab_size, "warmup")
+    bands = recorded(rows, "warmup_experiment", text)
+    fair(rows, "last_loss", vocabulary(text), "warmup")
+    same_start(rows, "warmup")
     told_apart(rows.loc[[("post", 0), ("pre", 0)]], "last_loss", "block")
     if rows.last_loss["post", 100] > rows.last_loss["post", 0] - 0.1:
         raise Mistake(
@@ -126,3 +133,11 @@ def warmup_experiment(answer, vocab_size):
             "Without warm-up pre-norm ends above post-norm, twelve blocks deep and at this "
             "learning rate: are the names swapped? Post-norm is `ln(x + f(x))`."
         )
+
+    def new_model(vocab_size: int) -> LanguageModel:
+        blocks = torch.nn.Sequential(*(PostNormBlock(32, 4) for _ in range(12)))
+        return LanguageModel(vocab_size, 32, 8, blocks)
+
+    same = begins_with_batch(rows, 0, text, new_model)
+    again = f"Post-norm {'begins' if same else 'does not begin'} where seed {SEED} does."
+    return said(rows, bands, again)

@@ -5,8 +5,11 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 
 import math
 
+from lessons.checks.again import run_again
+from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, close, expect, on_each
-from lessons.checks.tables import fair, label, rows_of, told_apart
+from lessons.checks.plausible import fair, told_apart, vocabulary
+from lessons.checks.tables import label, rows_of
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import parameter_count
 from lessons.language_model import LanguageModel
@@ -119,13 +122,18 @@ def _reason(out: torch.Tensor, mistakes: dict[str, list[torch.Tensor]]) -> str:
 
 
 @check
-def depth_experiment(answer, vocab_size):
+def depth_experiment(answer, text):
     """The table of depths: divided, depth, parameters, first_loss, val_loss."""
     settings = {"divided": 4 * [False] + 4 * [True], "depth": 2 * [1, 2, 4, 8]}
     rows = rows_of(answer, settings, ["parameters", "first_loss", "val_loss"])
-    for n, (_, depth) in enumerate(rows.index):
+    vocab_size, bands = vocabulary(text), recorded(rows, "depth_experiment", text)
+
+    def new_model(vocab_size: int, depth: int = 1) -> LanguageModel:
         blocks = torch.nn.Sequential(*(ResidualBlock(32, 4) for _ in range(depth)))
-        right = parameter_count(LanguageModel(vocab_size, 32, 8, blocks))
+        return LanguageModel(vocab_size, 32, 8, blocks)
+
+    for n, (_, depth) in enumerate(rows.index):
+        right = parameter_count(new_model(vocab_size, depth))
         got = rows.parameters.iloc[n]
         if got != right:
             raise Mistake(
@@ -141,3 +149,5 @@ def depth_experiment(answer, vocab_size):
             "Dividing makes the stream smaller, and yet the first loss of the deepest stack is "
             "higher with it: is `divided` the wrong way round, or is it multiplied?"
         )
+    again = run_again(rows, 0, text, new_model, max_iters=400, learning_rate=1e-3)
+    return said(rows, bands, f"The parameters were counted again. {again}")

@@ -75,11 +75,14 @@ class Failed:
 
 
 def check(look: Callable) -> Callable[..., Verdict]:
-    """Turn `look`, which looks at an answer and raises the Mistake it finds, into a check."""
+    """Turn `look`, which raises the Mistake it finds, into a check.
+
+    For a table that passes it returns what to say: what it looked at, and what it did not.
+    """
 
     @functools.wraps(look)
     def wrapped(answer, *facts) -> Verdict:
-        name = look.__name__
+        name, said = look.__name__, None
         try:
             if answer is None:  # what `attempt` returns for a stub
                 raise Unwritten
@@ -89,7 +92,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
                 if callable(answer):
                     within(TIME_LIMIT, lambda: look(answer, *facts))
                 else:  # a table: none of the learner's code runs
-                    look(answer, *facts)
+                    said = look(answer, *facts)
         except Unwritten:
             todo = "Replace `raise NotImplementedError` by your code, and run both cells again."
             return Verdict(name, False, todo, attempted=False)
@@ -100,7 +103,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
         except Exception as error:  # an answer in a form that nobody foresaw
             odd = f"The check cannot read this answer ({type(error).__name__}: {error}): "
             return Verdict(name, False, odd + "compare its form with the docstring's example.")
-        return Verdict(name, True, "Right in every case.")
+        return Verdict(name, True, said or "Right in every case.")
 
     return wrapped
 

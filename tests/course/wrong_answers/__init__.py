@@ -2,13 +2,27 @@
 
 from dataclasses import dataclass, field
 
+from lessons.records import EXPERIMENTS_DIR
+
+import pandas as pd
+
+# Of as many characters as Tiny Shakespeare, so that its losses are plausible here too.
+ANOTHER_TEXT = "".join(map(chr, range(48, 48 + 65))) * 20
+
+
+def solved(experiment: str) -> dict[str, list[float]]:
+    """What the solution measured with the notebook's seed: column -> its values, row by row."""
+    record = pd.read_csv(EXPERIMENTS_DIR / "exercises.csv")
+    own = record[(record.experiment == experiment) & (record.seed == 1337)]
+    return {name: rows.value.tolist() for name, rows in own.groupby("measured", sort=False)}
+
 
 @dataclass
 class Wrong:
     """Wrong answers to one exercise: a part of the check's sentence -> the answer that earns it.
 
-    `facts` is what the check takes besides the answer; `right` is a made-up table that passes,
-    where the answer is a table.
+    `facts` is what the check takes besides the answer; `right` is a table that passes, where
+    the answer is a table.
     """
 
     exercise: str

@@ -2,7 +2,7 @@
 
 import math
 
-from wrong_answers import Wrong
+from wrong_answers import ANOTHER_TEXT, Wrong, solved
 
 import pandas as pd
 import torch
@@ -46,8 +46,8 @@ def loops(scale="hs", first=0, seen=lambda t, T: t + 1, soft=True, swap=False, l
 
 
 def table(**columns):
-    rows = {"scaled": 3 * [True] + 3 * [False], "factor": 2 * [1, 4, 8], "first_loss": 4.2}
-    return pd.DataFrame(rows | {"val_loss": [2.64, 2.71, 2.74, 2.66, 2.75, 2.88]} | columns)
+    rows = {"scaled": 3 * [True] + 3 * [False], "factor": 2 * [1, 4, 8]}
+    return pd.DataFrame(rows | solved("scale_experiment") | columns)
 
 
 RIGHT = table()
@@ -91,5 +91,5 @@ WRONG = [
         "does it see the future": table(val_loss=[0.49, 0.7, 0.8, 0.76, 1.59, 1.6]),
         "is it a perplexity": table(val_loss=[14.0, 15.0, 15.5, 14.3, 15.6, 17.8]),
         "NaN": table(val_loss=[2.64, 2.71, 2.74, 2.66, 2.75, math.nan]),
-    }, facts=(65,), right=RIGHT),
+    }, facts=(ANOTHER_TEXT,), right=RIGHT),
 ]  # fmt: skip

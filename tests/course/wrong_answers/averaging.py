@@ -4,6 +4,7 @@ import math
 
 from lessons.averaging import average_by_loops
 from lessons.bigram import bigram_by_counting
+from lessons.dataset import encode_and_split
 from lessons.evaluation import full_loss
 from wrong_answers import Wrong
 
@@ -21,8 +22,11 @@ def inplace(x):
 
 
 V = 6
-DATA = torch.randint(V, (4000,), generator=torch.Generator().manual_seed(0))
-BIGRAM = full_loss(bigram_by_counting(DATA, V), DATA, 8)
+SHARES = torch.tensor([3.0, 2, 2, 2, 1, 1])
+IDS = SHARES.multinomial(40_000, replacement=True, generator=torch.Generator().manual_seed(0))
+TEXT = "".join("abcdef"[i] for i in IDS)
+TRAIN, VAL, _ = encode_and_split(TEXT)
+BIGRAM = full_loss(bigram_by_counting(TRAIN, V), VAL, 8)
 RIGHT = pd.DataFrame({
     "tables": [1, 1, 1, 1, 1, 2],
     "block_size": [1, 2, 3, 4, 8, 8],
@@ -73,5 +77,5 @@ WRONG = [
             val_loss=[BIGRAM, 1.7, 1.69, 1.68, 1.67, 1.665]),
         "is it a perplexity": RIGHT.assign(val_loss=RIGHT.val_loss.rpow(2.718)),
         "0 rows for tables 2, block_size 8": RIGHT[:5],
-    }, facts=(DATA, DATA, V), right=RIGHT),
+    }, facts=(TEXT,), right=RIGHT),
 ]  # fmt: skip

@@ -134,10 +134,10 @@ WRONG = [
         "counts of its own split": table(learn=(TRAIN, VAL)),
         "the number of all triples": table(joint=True),
         "added to the numerator alone": table(below=False),
-        "these are in bits": RIGHT.assign(
+        "`train_loss` is in bits": RIGHT.assign(
             train_loss=RIGHT.train_loss / math.log(2), val_loss=RIGHT.val_loss / math.log(2)),
         "these are the losses of a bigram": table(bigram=True),
-        "these are perplexities": RIGHT.assign(
+        "`train_loss` is a perplexity": RIGHT.assign(
             train_loss=RIGHT.train_loss.map(math.exp), val_loss=RIGHT.val_loss.map(math.exp)),
         "has 0 rows for smoothing 0.01": RIGHT[:2],
         "has 2 rows for smoothing 1,": pd.concat([RIGHT, RIGHT[:1]]),

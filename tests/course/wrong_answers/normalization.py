@@ -2,7 +2,7 @@
 
 import statistics
 
-from wrong_answers import Wrong
+from wrong_answers import ANOTHER_TEXT, Wrong, solved
 
 import pandas as pd
 import torch
@@ -48,8 +48,8 @@ def centred(x):
 
 
 def table(**columns):
-    rows = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0], "first_loss": 4.55}
-    return pd.DataFrame(rows | {"last_loss": [3.38, 2.71, 2.66, 2.60]} | columns)
+    rows = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
+    return pd.DataFrame(rows | solved("warmup_experiment") | columns)
 
 
 RIGHT = table()
@@ -86,9 +86,9 @@ WRONG = [
         "this one was already trained": table(first_loss=[4.55, 3.4, 2.7, 2.7]),
         "`warmup` 50 and 100 have": table(last_loss=[3.38, 2.711, 2.711, 2.60]),
         "`block` post and pre have": table(last_loss=[3.381, 2.71, 2.66, 3.381]),
-        "The warm-up changes next to nothing": table(last_loss=[3.38, 3.37, 3.36, 2.60]),
+        "The warm-up changes next to nothing": table(last_loss=[3.381, 3.37, 3.36, 2.60]),
         "were the gradients not cleared": table(last_loss=[3.38, 8.77, 4.79, 2.60]),
-        "are the names swapped": table(last_loss=[2.90, 2.71, 2.66, 3.38]),
+        "are the names swapped": table(last_loss=[2.901, 2.71, 2.66, 3.38]),
         "0 rows for block pre, warmup 0": RIGHT[:3],
-    }, facts=(65,), right=RIGHT),
+    }, facts=(ANOTHER_TEXT,), right=RIGHT),
 ]  # fmt: skip
