@@ -128,18 +128,18 @@ def scale_experiment(answer, text):
             "is the column `scaled` the wrong way round? `Head` is the one that divides by √hs."
         )
 
-    def new_model(vocab_size: int, factor: int = 1) -> LanguageModel:
+    def build_model(vocab_size: int, factor: int = 1) -> LanguageModel:
         head = Head(32, 32, 8)
         head.query.weight.data *= factor
         head.key.weight.data *= factor
         return LanguageModel(vocab_size, 32, 8, head)
 
-    same = (begins(rows, n, text, partial(new_model, factor=factor))
+    same = (begins(rows, n, text, partial(build_model, factor=factor))
             for n, (_, factor) in enumerate(rows.index[:3]))  # fmt: skip
     if next(same) and not all(same):
         raise Mistake(
             "With factor 1 a run begins as it should, and with 4 or 8 it does not: are the weights "
             "of query and of key made larger, and no others, before the training?"
         )
-    again = run_again(rows, 0, text, new_model, max_iters=1000, learning_rate=1e-3)
+    again = run_again(rows, 0, text, build_model, max_iters=1000, learning_rate=1e-3)
     return said(rows, bands, again)

@@ -80,6 +80,7 @@ class Bands:
                 for row in got]  # fmt: skip
 
         def swaps(left: list[int]) -> list[tuple[int, int]] | None:
+            """The pairs among the rows that are `left`."""
             if not left:
                 return []
             n = left[0]

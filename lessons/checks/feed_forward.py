@@ -111,9 +111,9 @@ def rate_experiment(answer, text):
             "*none* of the tokens, `share_on(...) == 0`."
         )
 
-    def new_model(vocab_size: int) -> LanguageModel:
+    def build_model(vocab_size: int) -> LanguageModel:
         layers = nn.Sequential(CausalSelfAttention(32, 4), FeedForward(32))
         return LanguageModel(vocab_size, 32, 8, layers)
 
-    again = run_again(rows, 0, text, new_model, max_iters=500, learning_rate=0.003)
+    again = run_again(rows, 0, text, build_model, max_iters=500, learning_rate=0.003)
     return said(rows, bands, again)

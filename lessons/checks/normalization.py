@@ -134,10 +134,10 @@ def warmup_experiment(answer, text):
             "learning rate: are the names swapped? Post-norm is `ln(x + f(x))`."
         )
 
-    def new_model(vocab_size: int) -> LanguageModel:
+    def build_model(vocab_size: int) -> LanguageModel:
         blocks = torch.nn.Sequential(*(PostNormBlock(32, 4) for _ in range(12)))
         return LanguageModel(vocab_size, 32, 8, blocks)
 
-    same = begins_with_batch(rows, 0, text, new_model)
+    same = begins_with_batch(rows, 0, text, build_model)
     again = f"Post-norm {'begins' if same else 'does not begin'} where seed {SEED} does."
     return said(rows, bands, again)

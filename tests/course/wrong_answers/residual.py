@@ -148,6 +148,7 @@ RIGHT = table()
 WRONG = [
     Wrong("blocks_until_lost", {
         "not yet below": lambda g, f, s: math.ceil(exact(g, f, s)),
+        "came out a rounding too low": lambda g, f, s: math.floor(exact(g, f, s)) + 1,
         "one block too many": lambda g, f, s: math.floor(exact(g, f, s)) + 2,
         "eight times smaller here": lambda g, f, s: math.ceil(math.log(g / s) / math.log(8)),
         "the gradient's size at the start is left out":
