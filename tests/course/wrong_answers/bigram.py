@@ -137,6 +137,10 @@ WRONG = [
         "`train_loss` is in bits": RIGHT.assign(
             train_loss=RIGHT.train_loss / math.log(2), val_loss=RIGHT.val_loss / math.log(2)),
         "these are the losses of a bigram": table(bigram=True),
+        "`train_loss` is to the base 10": RIGHT.assign(
+            train_loss=RIGHT.train_loss / math.log(10), val_loss=RIGHT.val_loss / math.log(10)),
+        "`train_loss` has the wrong sign": RIGHT.assign(
+            train_loss=-RIGHT.train_loss, val_loss=-RIGHT.val_loss),
         "`train_loss` is a perplexity": RIGHT.assign(
             train_loss=RIGHT.train_loss.map(math.exp), val_loss=RIGHT.val_loss.map(math.exp)),
         "has 0 rows for smoothing 0.01": RIGHT[:2],
