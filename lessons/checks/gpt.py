@@ -90,10 +90,6 @@ def rescue_experiment(answer, text):
         )
     if not rows.best_step.isin(range(0, 301, 30)).all():
         raise Mistake("A best step is one that was measured, every 30 steps: take it from `step`.")
-    if above[rows.best_step == 300].min(initial=0) < -1e-3:
-        raise Mistake(
-            "Where the best step is the last one, best and last are one and the same loss."
-        )
     told_apart(rows, "last_loss", "dropout")
     told_apart(rows, "last_loss", "weight_decay")
     told_apart(rows, "last_loss", "n_chars")
@@ -101,5 +97,9 @@ def rescue_experiment(answer, text):
         raise Mistake(
             "Ten times as much text ends with a higher loss: are the two swapped, or are these "
             "training losses?"
+        )
+    if above[rows.best_step == 300].min(initial=0) < -1e-3:
+        raise Mistake(
+            "Where the best step is the last one, best and last are one and the same loss."
         )
     return said(rows, bands)
