@@ -5,7 +5,7 @@
 """
 
 from lessons.checks.attention import head_by_loops, one_query, scale_experiment
-from lessons.checks.averaging import average_by_cumsum, band_weights, context_experiment
+from lessons.checks.averaging import average_by_cumsum, band_shares, context_experiment
 from lessons.checks.bigram import perplexity, smoothing_experiment
 from lessons.checks.feed_forward import rate_experiment, relu_unit
 from lessons.checks.gated import GatedFeedForward
@@ -22,7 +22,7 @@ from lessons.checks.verdict import Verdict, attempt
 __all__ = [
     "Verdict", "attempt",
     "likeliest_next", "perplexity", "smoothing_experiment",
-    "band_weights", "average_by_cumsum", "context_experiment",
+    "band_shares", "average_by_cumsum", "context_experiment",
     "one_query", "head_by_loops", "scale_experiment",
     "head_sizes", "attention_without_einops", "silencing_experiment",
     "relu_unit", "GatedFeedForward", "rate_experiment",

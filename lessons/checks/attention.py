@@ -20,27 +20,27 @@ import torch
 
 @check
 def one_query(answer):
-    """`one_query(query, keys, values)`: weights (T,) and output of one query, unscaled."""
+    """`one_query(query, keys, values)`: shares (T,) and output of one query, unscaled."""
 
     def look(case: str, inputs: tuple) -> None:
         query, keys, values = inputs
         T, hs = keys.shape
         got = call(answer, query, keys, values, case=case)
         if not isinstance(got, tuple | list) or len(got) != 2:
-            raise Mistake(f"For {case}: return two things, the weights and the output.")
+            raise Mistake(f"For {case}: return two things, the shares and the output.")
         dims = [as_tensor(part, case).dim() for part in got]
         if dims == [0, 1]:
-            raise Mistake(f"For {case}: first the weights, then the output.")
+            raise Mistake(f"For {case}: first the shares, then the output.")
         scores = torch.tensor([sum((q * k).item() for q, k in zip(query, key, strict=True))
                                for key in keys])  # fmt: skip
-        weights = scores.exp() / scores.exp().sum()
+        shares = scores.exp() / scores.exp().sum()
         lengths = query.norm() * keys.norm(dim=1)
-        expect(got[0], weights, f"{case}, the weights", {
-            "these are the scores: softmax turns them into weights.": scores,
+        expect(got[0], shares, f"{case}, the shares", {
+            "these are the scores: softmax turns them into shares.": scores,
             "the scores are divided by their sum: take e to the power of each first.":
                 scores / scores.sum(),
             "these are e to the power of the scores: divide them by their sum.": scores.exp(),
-            "these are logarithms of the weights: take the softmax itself.":
+            "these are logarithms of the shares: take the softmax itself.":
                 scores.log_softmax(dim=0),
             "the scores are scaled by 1/√hs: here they should not be.":
                 (scores / hs**0.5).softmax(dim=0),
@@ -53,26 +53,26 @@ def one_query(answer):
                 scores.sigmoid(),
             "the base of the powers is 2: softmax takes e.":
                 (math.log(2) * scores).softmax(dim=0),
-            "all the weight goes to the largest score: softmax gives each a share.":
+            "everything goes to the largest score: softmax gives each a share.":
                 (scores == scores.max()).double(),
-            "all weights are equal: query and keys have no say.": torch.full((T,), 1 / T),
+            "all shares are equal: query and keys have no say.": torch.full((T,), 1 / T),
             "the query is left out: a score is its dot product with a key.":
                 keys.sum(dim=1).softmax(dim=0),
             "the values took the place of the keys.":
                 lambda: (values * query.sum()).softmax(dim=0),
         })  # fmt: skip
-        output = sum(w * v for w, v in zip(weights, values, strict=True))
+        output = sum(w * v for w, v in zip(shares, values, strict=True))
         expect(got[1], output, f"{case}, the output", {
-            "the values are added without their weights.": values.sum(),
-            "this is the plain mean of the values, without their weights.": values.mean(),
-            "these are the values, each with its weight, but not added up.": weights * values,
-            "the values with their weights are averaged: add them up.": (weights * values).mean(),
-            "the values are multiplied by the scores, and not by the weights.": scores @ values,
+            "the values are added without their shares.": values.sum(),
+            "this is the plain mean of the values, without their shares.": values.mean(),
+            "these are the values, each with its share, but not added up.": shares * values,
+            "the values with their shares are averaged: add them up.": (shares * values).mean(),
+            "the values are multiplied by the scores, and not by the shares.": scores @ values,
             "the values are multiplied by e to the power of the scores: divide these by their sum.":
                 scores.exp() @ values,
             "this is the value with the largest weight: each has its share.":
-                values[weights.argmax()],
-            "the keys are added up with these weights, and not the values.": weights @ keys,
+                values[shares.argmax()],
+            "the keys are added up with these shares, and not the values.": shares @ keys,
         })  # fmt: skip
 
     generator = torch.Generator().manual_seed(3)
@@ -131,7 +131,7 @@ def _mistakes(head: Head, x: torch.Tensor) -> dict[str, torch.Tensor]:
     def _soft(scores: torch.Tensor, seen: torch.Tensor = past) -> torch.Tensor:
         return scores.masked_fill(seen == 0, float("-inf")).softmax(dim=-1)
 
-    weights = _soft(scores)
+    shares = _soft(scores)
     return {
         "missing 1/√hs: the scores are not scaled.": _soft(raw) @ v,
         "the scores are divided by √C, the size of x: divide by √hs, the size of a query.":
@@ -142,18 +142,18 @@ def _mistakes(head: Head, x: torch.Tensor) -> dict[str, torch.Tensor]:
             _soft(raw / past.sum(dim=1, keepdim=True) ** 0.5) @ v,
         "s runs past t, over all positions: stop at t.": scores.softmax(dim=-1) @ v,
         "the softmax is taken over all positions, and the sum cut at t afterwards: take it over s "
-        "= 0 … t alone, so that the weights sum to 1.": scores.softmax(dim=-1).tril() @ v,
+        "= 0 … t alone, so that the shares sum to 1.": scores.softmax(dim=-1).tril() @ v,
         "a later position has the score 0, and so gets a share: leave it out of the softmax.":
             scores.tril().softmax(dim=-1) @ v,
         "position t does not look at itself: s runs from 0 to t, t included.":
             _soft(scores, past.tril(-1)).nan_to_num() @ v,
         "only one term is left of the sum over s: add them up.":
-            weights.diagonal(dim1=1, dim2=2)[..., None] * v,
-        "the sum over s is divided by t + 1: the weights sum to 1 already.":
-            weights @ v / past.sum(dim=1, keepdim=True),
+            shares.diagonal(dim1=1, dim2=2)[..., None] * v,
+        "the sum over s is divided by t + 1: the shares sum to 1 already.":
+            shares @ v / past.sum(dim=1, keepdim=True),
         "the value is that of position t itself: each s hands over its own.": v,
         "the value with the largest score is taken whole: each s hands over its share.":
-            v.gather(1, weights.argmax(dim=-1)[..., None].expand_as(v)),
+            v.gather(1, shares.argmax(dim=-1)[..., None].expand_as(v)),
         "all positions up to t get an equal share: the scores have no say.":
             past / past.sum(dim=1, keepdim=True) @ v,
         "query and key are swapped: position t *asks*.": _soft(scores.mT) @ v,
@@ -161,12 +161,12 @@ def _mistakes(head: Head, x: torch.Tensor) -> dict[str, torch.Tensor]:
             _soft(q @ q.mT / hs**0.5) @ v,
         "keys are compared with keys: position t asks with its query.":
             _soft(k @ k.mT / hs**0.5) @ v,
-        "the key is handed over, and not the value.": weights @ k,
-        "the query is handed over, and not the value.": weights @ q,
-        "every sequence has the scores of the first one.": weights[:1] @ v,
-        "every sequence has the result of the first one.": (weights @ v)[:1].expand_as(v),
-        "the softmax is missing: the scores themselves are the weights.": scores.tril() @ v,
-        "the weights are e to the power of the scores: divide them by their sum.":
+        "the key is handed over, and not the value.": shares @ k,
+        "the query is handed over, and not the value.": shares @ q,
+        "every sequence has the scores of the first one.": shares[:1] @ v,
+        "every sequence has the result of the first one.": (shares @ v)[:1].expand_as(v),
+        "the softmax is missing: the scores themselves are the shares.": scores.tril() @ v,
+        "the shares are e to the power of the scores: divide them by their sum.":
             scores.exp().tril() @ v,
         "the scores are divided by their sum: take e to the power of each first.":
             scores.tril() / scores.tril().sum(dim=-1, keepdim=True) @ v,

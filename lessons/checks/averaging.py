@@ -19,8 +19,8 @@ import torch
 
 
 @check
-def band_weights(answer):
-    """`band_weights(T)`: row t shares evenly between position t and the one before, (T, T)."""
+def band_shares(answer):
+    """`band_shares(T)`: row t shares evenly between position t and the one before, (T, T)."""
 
     def look(case: str, T: int) -> None:
         got = as_tensor(call(answer, T, case=case), case)

@@ -19,8 +19,8 @@ def _by_hand(module, x, cut=CUT, join=JOIN, scale=None, weigh=None, ask="query",
     q, k, v = (rearrange(getattr(module, name)(x), cut, nh=module.n_head)
                for name in (ask, answer, hand))  # fmt: skip
     scores = q @ k.mT / (scale or q.shape[-1] ** 0.5)
-    weights = (weigh or _soft)(scores)
-    return rearrange(weights @ v, join, nh=module.n_head).reshape(x.shape).detach()
+    shares = (weigh or _soft)(scores)
+    return rearrange(shares @ v, join, nh=module.n_head).reshape(x.shape).detach()
 
 
 def _soft(scores, first_hidden=1, hide=float("-inf"), dim=-1) -> torch.Tensor:
@@ -104,7 +104,7 @@ def _mistakes(module: CausalSelfAttention, x: torch.Tensor) -> dict[str, object]
             made(scale=1, weigh=lambda s: _soft(s) / hs**0.5),
         "the mask is missing: every position sees what comes later.":
             made(weigh=lambda s: s.softmax(dim=-1)),
-        "the mask comes after the softmax, and so the weights no longer sum to 1: mask the "
+        "the mask comes after the softmax, and so the shares no longer sum to 1: mask the "
         "scores, before it.": made(weigh=lambda s: s.softmax(dim=-1).tril()),
         "the mask sets scores to 0, and a softmax gives a share to 0 too: −∞ gets none.":
             made(weigh=lambda s: _soft(s, hide=0.0)),
@@ -115,13 +115,13 @@ def _mistakes(module: CausalSelfAttention, x: torch.Tensor) -> dict[str, object]
             made(weigh=lambda s: _soft(s, first_hidden=0)),
         "the mask hides position t from itself too.":
             made(weigh=lambda s: _soft(s, first_hidden=0, hide=-1e9)),
-        "each column of weights sums to 1, but each row should: softmax over the wrong dimension.":
+        "each column of shares sums to 1, but each row should: softmax over the wrong dimension.":
             made(weigh=lambda s: _soft(s, dim=-2)),
-        "the weights of the nh heads sum to 1, but those of each row should: softmax over the "
+        "the shares of the nh heads sum to 1, but those of each row should: softmax over the "
         "wrong dimension.": made(weigh=lambda s: _soft(s, dim=1)),
-        "the softmax is missing: the scores themselves are the weights.":
+        "the softmax is missing: the scores themselves are the shares.":
             made(weigh=lambda s: s.tril()),
-        "the weights are e to the power of the scores: divide each row by its sum.":
+        "the shares are e to the power of the scores: divide each row by its sum.":
             made(weigh=lambda s: s.exp().tril()),
         "query and key are swapped: position t *asks*.": made(ask="key", answer="query"),
         "the key is handed over, and not the value.": made(hand="key"),

@@ -119,7 +119,7 @@ ALSO_RIGHT = {
         [(c, probs[tokenizer.stoi[ch], i]) for c, i in tokenizer.stoi.items()],
         key=lambda pair: -pair[1])[:k],
     "perplexity": lambda model, data: model(data[None, :-1], data[None, 1:])[1].exp(),
-    "band_weights": lambda T: [
+    "band_shares": lambda T: [
         [(s in (t - 1, t)) / (1 if t == 0 else 2) for s in range(T)] for t in range(T)],
     "average_by_cumsum": lambda x: torch.stack(
         [x[:, : t + 1].double().mean(dim=1) for t in range(x.shape[1])], dim=1),
@@ -292,7 +292,7 @@ def test_an_answer_that_raises_is_explained_in_one_sentence_with_its_line():
     (lambda x: object(), "neither a number nor a tensor"),
     (7, "This is 7, and neither a function nor a class"),
 ])  # fmt: skip
-@pytest.mark.parametrize("exercise", ["average_by_cumsum", "band_weights"])
+@pytest.mark.parametrize("exercise", ["average_by_cumsum", "band_shares"])
 def test_an_odd_answer_gets_a_sentence_too(exercise, answer, hint):
     assert hint in getattr(checks, exercise)(answer).message
 

@@ -90,14 +90,14 @@ ERRORS = [with_a_message, softmax_of_integers, raised_again, raised_instead, wit
 
 @pytest.mark.parametrize("answer", STUBS)
 def test_a_bare_raise_in_the_answer_itself_is_a_stub(answer):
-    assert not checks.band_weights(answer).attempted
+    assert not checks.band_shares(answer).attempted
     assert not checks.rescue_experiment(checks.attempt(answer)).attempted
 
 
 @pytest.mark.parametrize("answer", ERRORS)
 def test_any_other_not_implemented_error_is_the_answers_mistake(answer):
     for verdict in (
-        checks.band_weights(answer),
+        checks.band_shares(answer),
         checks.rescue_experiment(checks.attempt(answer)),
     ):
         assert verdict.attempted and not verdict.passed
@@ -260,7 +260,7 @@ class Unfit(SOLVED["GatedFeedForward"]):
 @pytest.mark.parametrize(("exercise", "answer", "hint"), [
     ("head_by_loops", uncropped, "[:T, :T]"),
     ("attention_without_einops", fixed(16), "[:T, :T]"),
-    ("band_weights", lambda T: torch.ones(T, T) * torch.ones(8, 8), "[:T, :T]"),
+    ("band_shares", lambda T: torch.ones(T, T) * torch.ones(8, 8), "[:T, :T]"),
     ("RMSNorm", NoKeepdim, "keepdim"),
     ("RMSNorm", NoKeepdimInNumpy, "keepdim"),
     ("GatedFeedForward", Unfit, None),
@@ -368,7 +368,7 @@ def test_what_an_answer_sets_for_the_whole_process_is_put_back(setting):
     (lambda right: 10**400, "neither a number"),
     (lambda right: [[1, 2], [3]], "neither a number"),
 ])  # fmt: skip
-@pytest.mark.parametrize("exercise", ["average_by_cumsum", "band_weights"])
+@pytest.mark.parametrize("exercise", ["average_by_cumsum", "band_shares"])
 def test_an_odd_result_gets_a_short_sentence(exercise, make, hint):
     message = getattr(checks, exercise)(lambda given: make(SOLVED[exercise](given))).message
     assert hint in message and "\n" not in message and len(message) < 200
@@ -388,7 +388,7 @@ def test_no_sentence_is_longer_than_a_reader_reads():
     lambda right: [row.numpy() for row in right], lambda right: right.clone().requires_grad_(),
 ])  # fmt: skip
 def test_a_right_result_may_have_any_form(make):
-    verdict = checks.band_weights(lambda T: make(SOLVED["band_weights"](T)))
+    verdict = checks.band_shares(lambda T: make(SOLVED["band_shares"](T)))
     assert verdict.passed, verdict
 
 
@@ -396,7 +396,7 @@ def test_a_right_result_may_have_any_form(make):
 
 
 @pytest.mark.parametrize(("exercise", "special"), [
-    ("band_weights", lambda T: T in (1, 2)),
+    ("band_shares", lambda T: T in (1, 2)),
     ("average_by_cumsum", lambda x: x.shape[1] == 1),
     ("one_query", lambda query, keys, values: len(keys) == 1),
     ("one_query", lambda query, keys, values: not query.any()),

@@ -212,7 +212,7 @@ RIGHT = [
     ("average_by_cumsum", running_mean),
     ("average_by_cumsum", lambda x: x.cumsum(1) / torch.ones_like(x).cumsum(1)),
     ("average_by_cumsum", lambda x: np.cumsum(x.numpy(), 1) / np.ones(x.shape).cumsum(1)),
-    ("band_weights", lambda T: torch.full((T, T), -torch.inf).tril(-2).add(
+    ("band_shares", lambda T: torch.full((T, T), -torch.inf).tril(-2).add(
         torch.full((T, T), -torch.inf).triu(1)).softmax(dim=1)),
     ("relu_unit", lambda: (torch.tensor([[1.0, -1.0, 1.0]]), torch.tensor([-1.0]))),
     ("relu_unit", lambda: [(1, -9, 1), -1]),

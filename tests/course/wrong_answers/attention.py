@@ -10,11 +10,11 @@ import torch.nn.functional as F
 
 
 def weighted(make):
-    """An answer to `one_query` whose weights are `make(scores)`."""
+    """An answer to `one_query` whose shares are `make(scores)`."""
 
     def answer(query, keys, values):
-        weights = make(keys @ query)
-        return weights, weights @ values
+        shares = make(keys @ query)
+        return shares, shares @ values
 
     return answer
 
@@ -24,7 +24,7 @@ def soft(query, keys, values):
 
 
 def output(make):
-    """An answer to `one_query` whose weights are right, and its output `make(weights, …)`."""
+    """An answer to `one_query` whose shares are right, and its output `make(shares, …)`."""
     return lambda q, k, v: (soft(q, k, v), make(soft(q, k, v), q, k, v))
 
 
@@ -41,17 +41,17 @@ def loops(scale=lambda hs, C, t: hs**0.5, seen=lambda t, T: t + 1, first=0, weig
         B, T, C = x.shape
         out = torch.zeros_like(v)
         for b in range(B):
-            asking = 0 if share in ("weights", "all") else b
+            asking = 0 if share in ("shares", "all") else b
             for t in range(T):
                 scores = [q[asking, t] @ k[asking, s] / scale(v.shape[2], C, t)
                           for s in range(first, seen(t, T))]  # fmt: skip
                 if scores:
                     if keep == "zeros":
                         scores = scores[: t + 1] + (T - t - 1) * [torch.tensor(0.0)]
-                    weights = weigh(torch.stack(scores), dim=0)
-                    n = min(len(weights), t + 1) if keep == "cut" else len(weights)
+                    shares = weigh(torch.stack(scores), dim=0)
+                    n = min(len(shares), t + 1) if keep == "cut" else len(shares)
                     places = [n - 1] if last else range(n)
-                    terms = [weights[s] * v[0 if share == "all" else b, s] for s in places]
+                    terms = [shares[s] * v[0 if share == "all" else b, s] for s in places]
                     out[b, t] = sum(terms) / (n if share == "mean" else 1)
         return out
 
@@ -74,7 +74,7 @@ WRONG = [
         "these are the scores": weighted(lambda scores: scores),
         "take e to the power of each first": weighted(lambda s: s / s.sum()),
         "divide them by their sum. (": weighted(torch.exp),
-        "logarithms of the weights": weighted(lambda s: s.log_softmax(dim=0)),
+        "logarithms of the shares": weighted(lambda s: s.log_softmax(dim=0)),
         "divided by hs: here they should not": lambda q, k, v: weighted(
             lambda s: (s / len(q)).softmax(0))(q, k, v),
         "the opposite sign": weighted(lambda s: (-s).softmax(0)),
@@ -82,10 +82,10 @@ WRONG = [
             lambda s: s.softmax(0))(unit(q), unit(k), v),
         "through a sigmoid": weighted(torch.sigmoid),
         "the base of the powers is 2": weighted(lambda s: 2**s / (2**s).sum()),
-        "all weights are equal": weighted(lambda s: torch.ones_like(s) / len(s)),
+        "all shares are equal": weighted(lambda s: torch.ones_like(s) / len(s)),
         "the query is left out": lambda q, k, v: weighted(lambda s: s.softmax(0))(
             torch.ones_like(q), k, v),
-        "first the weights, then the output": lambda q, k, v: (
+        "first the shares, then the output": lambda q, k, v: (
             soft(q, k, v) @ v, soft(q, k, v)),
         "the plain mean of the values": output(lambda w, q, k, v: v.mean()),
         "are averaged: add them up": output(lambda w, q, k, v: (w * v).mean()),
@@ -94,12 +94,12 @@ WRONG = [
         "the keys are added up": output(lambda w, q, k, v: w @ k),
         "the scores are scaled": lambda q, k, v: (
             F.softmax(k @ q / len(q) ** 0.5, dim=0), F.softmax(k @ q / len(q) ** 0.5, dim=0) @ v),
-        "all the weight goes to the largest score": weighted(lambda s: (s == s.max()).float()),
+        "everything goes to the largest score": weighted(lambda s: (s == s.max()).float()),
         "the values took the place of the keys": lambda q, k, v: (
             (v * q.sum()).softmax(0), (v * q.sum()).softmax(0) @ v),
         "are multiplied by the scores": lambda q, k, v: (soft(q, k, v), (k @ q) @ v),
         "your code raised RuntimeError": lambda q, k, v: (F.softmax(q @ k, 0), 1.0),
-        "the values are added without their weights": lambda q, k, v: (soft(q, k, v), v.sum()),
+        "the values are added without their shares": lambda q, k, v: (soft(q, k, v), v.sum()),
         "but not added up": lambda q, k, v: (soft(q, k, v), soft(q, k, v) * v),
         "return two things": lambda q, k, v: soft(q, k, v) @ v,
     }),
@@ -124,7 +124,7 @@ WRONG = [
         "keys are compared with keys": loops(ask="key"),
         "the key is handed over": loops(hand="key"),
         "the query is handed over": loops(hand="query"),
-        "has the scores of the first one": loops(share="weights"),
+        "has the scores of the first one": loops(share="shares"),
         "has the result of the first one": loops(share="all"),
         "the softmax is missing": loops(weigh=lambda s, dim: s),
         "e to the power of the scores: divide": loops(weigh=lambda s, dim: s.exp()),

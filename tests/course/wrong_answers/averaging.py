@@ -62,7 +62,7 @@ RIGHT = pd.DataFrame({
 })  # fmt: skip
 
 WRONG = [
-    Wrong("band_weights", {
+    Wrong("band_shares", {
         "each row should sum to 1": band,
         "the first row has nobody before it": lambda T: band(T) / 2,
         "each column sums to 1, but each row should":

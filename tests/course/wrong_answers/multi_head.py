@@ -150,9 +150,9 @@ WRONG = [
         "hides position t from itself too. (": by_view(
             weigh=lambda scores: causal(scores, first_hidden=0, hide=-1e9)),
         "what comes later has a say in it": by_view(weigh=peeking),
-        "each column of weights sums to 1, but each row should": by_view(
+        "each column of shares sums to 1, but each row should": by_view(
             weigh=lambda scores: causal(scores, dim=-2)),
-        "the weights of the nh heads sum to 1": by_view(
+        "the shares of the nh heads sum to 1": by_view(
             weigh=lambda scores: causal(scores, dim=1)),
         "the softmax is missing": by_view(weigh=torch.tril),
         "divide each row by its sum": by_view(weigh=lambda scores: scores.exp().tril()),
