@@ -28,7 +28,7 @@ SMALL = new_notebook(
         new_code_cell('"google.colab"'),
         new_markdown_cell("## Where we are\n\n```\nold\n```"),
         new_code_cell("print(1)", outputs=[new_output("stream", text="new")],
-                      metadata={"tags": ["sample"]}),
+                      metadata={"tags": ["quoted"]}),
         new_markdown_cell("## Exercises\n\n**1 · Warm-up (5 minutes).** Count."),
         new_code_cell("def count():\n    raise NotImplementedError"),
     ],
@@ -136,7 +136,7 @@ def test_minutes_that_are_no_number_are_as_good_as_none(tmp_path, minutes):
 
 @pytest.mark.parametrize(
     ("leave_out", "reason"),
-    [("sample", "one cell tagged `sample`"), ("## Where", "## Where we are")],
+    [("quoted", "one cell tagged `quoted`"), ("## Where", "## Where we are")],
 )
 def test_a_notebook_without_what_the_next_one_quotes_is_named(tmp_path, leave_out, reason):
     notebook = parse_notebook(text_of(SMALL), Path("a.ipynb"))
