@@ -29,9 +29,8 @@ def blocks_until_lost(answer):
             n, left = n + 1, left * factor
         exact = math.log(smallest / gradient) / math.log(factor)
         difference = (math.log(smallest) - math.log(gradient)) / math.log(factor)
-        expect(call(answer, gradient, factor, smallest, case=case), n, case, {
-            "it is `smallest` then, and not yet below: the logarithms came out a rounding too low, "
-            "so add 1e-9 before you take `floor`.": math.floor(min(exact, difference)) + 1,
+        rounded = math.floor(min(exact, difference)) + 1
+        mistakes = {
             "after that many blocks it is not yet below: take the next whole number above.": n - 1,
             "one block too many: it is already below before the last.": n + 1,
             "the gradient's size at the start is left out.":
@@ -43,7 +42,13 @@ def blocks_until_lost(answer):
                 math.ceil(-math.log10(smallest / gradient)),
             "each block halves it here: take `factor`.":
                 math.ceil(math.log2(gradient / smallest)),
-        })  # fmt: skip
+        }  # fmt: skip
+        if rounded < n:  # whoever came this far makes none of these
+            mistakes = {
+                "it is `smallest` then, and not yet below: the logarithms came out a rounding too "
+                "low, so add 1e-9 before you take `floor`.": rounded,
+            }
+        expect(call(answer, gradient, factor, smallest, case=case), n, case, mistakes)
 
     # In the second to fourth, two blocks land on `smallest`, which is not yet below. Multiplied
     # out all is exact there; but of the ways to write the logarithms each fails in one of them.
