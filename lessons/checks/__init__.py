@@ -4,7 +4,7 @@
 `checks.attempt`; its check then looks at the table.
 """
 
-from lessons.checks.attention import head_by_loops, one_query, scale_experiment
+from lessons.checks.attention import head_by_loops, scale_experiment
 from lessons.checks.averaging import average_by_cumsum, band_shares, context_experiment
 from lessons.checks.bigram import perplexity, smoothing_experiment
 from lessons.checks.feed_forward import rate_experiment, relu_unit
@@ -13,6 +13,7 @@ from lessons.checks.gpt import gpt2_parameters, rescue_experiment, weight_after
 from lessons.checks.likeliest import likeliest_next
 from lessons.checks.multi_head import head_sizes, silencing_experiment
 from lessons.checks.normalization import layer_norm_row, warmup_experiment
+from lessons.checks.one_query import one_query
 from lessons.checks.residual import blocks_until_lost, depth_experiment
 from lessons.checks.rms_norm import RMSNorm
 from lessons.checks.split_heads import attention_without_einops

@@ -20,11 +20,12 @@ SAME_BEGINNING, SAME_END = ROUNDED, 0.05
 NewModel = Callable[[int], nn.Module]  # takes vocab_size
 
 
-def begins(rows: pd.DataFrame, n: int, text: str, new_model: NewModel) -> bool:
+def begins(rows: pd.DataFrame, n: int, text: str, new_model: NewModel,
+           within: float = SAME_BEGINNING) -> bool:  # fmt: skip
     """Whether row n has the first loss of an untrained model of the lesson's seed."""
     _, some_val, model = _begun(text, new_model)
     first = estimate_loss(model, some_val, EVAL_BATCH_SIZE, 8, EVAL_ITERS)
-    return abs(first - rows.first_loss.iloc[n]) < SAME_BEGINNING
+    return abs(first - rows.first_loss.iloc[n]) < within
 
 
 def begins_with_batch(rows: pd.DataFrame, n: int, text: str, new_model: NewModel) -> bool:

@@ -3,7 +3,7 @@
 Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
-from lessons.checks.compare import close, expect, on_each
+from lessons.checks.compare import call, close, expect, on_each
 from lessons.checks.modules import build, sound, steady
 from lessons.checks.verdict import Mistake, check
 from lessons.feed_forward import FeedForward
@@ -67,10 +67,25 @@ def GatedFeedForward(answer):  # the name of the class that it checks
                 f"For C = {C} it has {ours:,} parameters, and `FeedForward` {theirs:,}. "
                 + _too_many(layer, u.shape[-1])
             )
+        _look_at_closed(layer, x.abs() + 1, case)
 
     # T = 1 comes last: there a mistake in the axes is easily missed.
     shapes = [(2, 5, 12), (3, 4, 32), (2, 1, 24)]
     on_each({f"x of shape {s}": s for s in shapes}, look)
+
+
+def _look_at_closed(layer: nn.Module, x: torch.Tensor, case: str) -> None:
+    """The docstring's example: where `gate(x)` is below 0, the bias of `down` is all that is left.
+
+    x is above 0 everywhere, and the layer is of no use afterwards.
+    """
+    with torch.no_grad():
+        for p in layer.gate.parameters() if isinstance(layer.gate, nn.Module) else ():
+            p.fill_(-1)
+        g = layer.gate(x)
+        if (g < 0).all():  # not a gate of an unforeseen form
+            nothing = layer.down(torch.zeros_like(g))
+            expect(call(layer, x, case=case), nothing, f"{case}, with `gate(x)` below 0", {})
 
 
 def _three_layers(layer: nn.Module, g: torch.Tensor, u: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ def likeliest_next(answer):
         _look_at_pairs(got, probs, tokenizer, ch, k, case)
 
     # Alphabets with gaps: an id is a place in this tokenizer, and nowhere else.
-    inputs = [("aehkx", "h", 3), ("acegikm", "e", 1), (" !bdfhj", "b", 5), ("ad", "d", 2)]
+    inputs = [("aehkx", "h", 3), ("acegikm", "e", 1), (" !bdfhz", "b", 5), ("ad", "d", 2)]
     on_each({f"characters {c!r}, ch = {ch!r}, k = {k}": (c, ch, k) for c, ch, k in inputs}, look)
     probs = torch.tensor([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.4, 0.4, 0.2]])
     case = "the docstring's example"

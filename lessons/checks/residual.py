@@ -4,8 +4,9 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 """
 
 import math
+from functools import partial
 
-from lessons.checks.again import run_again
+from lessons.checks.again import begins, run_again
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, on_each
 from lessons.checks.plausible import fair, told_apart, vocabulary
@@ -29,9 +30,8 @@ def blocks_until_lost(answer):
             n, left = n + 1, left * factor
         exact = math.log(smallest / gradient) / math.log(factor)
         difference = (math.log(smallest) - math.log(gradient)) / math.log(factor)
-        expect(call(answer, gradient, factor, smallest, case=case), n, case, {
-            "it is `smallest` then, and not yet below: the logarithms came out a rounding too low, "
-            "so add 1e-9 before you take `floor`.": math.floor(min(exact, difference)) + 1,
+        rounded = math.floor(min(exact, difference)) + 1
+        mistakes = {
             "after that many blocks it is not yet below: take the next whole number above.": n - 1,
             "one block too many: it is already below before the last.": n + 1,
             "the gradient's size at the start is left out.":
@@ -43,7 +43,13 @@ def blocks_until_lost(answer):
                 math.ceil(-math.log10(smallest / gradient)),
             "each block halves it here: take `factor`.":
                 math.ceil(math.log2(gradient / smallest)),
-        })  # fmt: skip
+        }  # fmt: skip
+        if rounded < n:  # whoever came this far makes none of these
+            mistakes = {
+                "it is `smallest` then, and not yet below: the logarithms came out a rounding too "
+                "low, so add 1e-9 before you take `floor`.": rounded,
+            }
+        expect(call(answer, gradient, factor, smallest, case=case), n, case, mistakes)
 
     # In the second to fourth, two blocks land on `smallest`, which is not yet below. Multiplied
     # out all is exact there; but of the ways to write the logarithms each fails in one of them.
@@ -61,8 +67,11 @@ def depth_experiment(answer, text):
     rows = rows_of(answer, settings, ["parameters", "first_loss", "val_loss"])
     vocab_size, bands = vocabulary(text), recorded(rows, "depth_experiment", text)
 
-    def build_model(vocab_size: int, depth: int = 1) -> LanguageModel:
+    def build_model(vocab_size: int, depth: int = 1, divided: bool = False) -> LanguageModel:
         blocks = torch.nn.Sequential(*(ResidualBlock(32, 4) for _ in range(depth)))
+        for last in (part for b in blocks for part in (b.proj, b.mlp.net[-1]) if divided):
+            for p in last.parameters():
+                p.data /= (2 * depth) ** 0.5
         return LanguageModel(vocab_size, 32, 8, blocks)
 
     for n, (_, depth) in enumerate(rows.index):
@@ -81,6 +90,14 @@ def depth_experiment(answer, text):
         raise Mistake(
             "Dividing makes the stream smaller, and yet the first loss of the deepest stack is "
             "higher with it: is `divided` the wrong way round, or is it multiplied?"
+        )
+    # At depth 4 each way to divide begins elsewhere, and a divided bias makes no difference.
+    n, divided = rows.index.get_loc((True, 4)), partial(build_model, depth=4, divided=True)
+    if begins(rows, 0, text, build_model) and not begins(rows, n, text, divided, within=5e-3):
+        raise Mistake(
+            f"{label(rows, 0)} begins as it should, and {label(rows, n)} does not: is what "
+            "attention adds divided by √(2 · depth), what the feed-forward layer adds too, and "
+            "nothing else, before the training? Is the seed set anew for every row?"
         )
     again = run_again(rows, 0, text, build_model, max_iters=400, learning_rate=1e-3)
     return said(rows, bands, f"The parameters were counted again. {again}")

@@ -58,7 +58,7 @@ def _other_order(block: nn.Module, x: torch.Tensor, keep: float) -> torch.Tensor
 def _in_use(block: nn.Module, x: torch.Tensor, drop: float) -> None:
     """Raise Mistake unless in use each addition is there, times 1 - drop, and can be trained."""
     block.eval()
-    keep, case = 1 - drop, f"a block in use, drop = {drop}"
+    keep, case = 1 - drop, f"T = {x.shape[1]} and a block in use, drop = {drop}"
     out, leaf = run(block, x, case)
     with torch.no_grad():
         others = torch.stack([block(x) for _ in range(20)])

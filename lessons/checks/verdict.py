@@ -2,6 +2,7 @@
 
 import functools
 import html
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def check(look: Callable) -> Callable[..., Verdict]:
     """
 
     @functools.wraps(look)
-    def wrapped(answer, *facts) -> Verdict:
+    def wrapped(answer, *facts, **named) -> Verdict:
         name, said = look.__name__, None
         table = name.endswith("_experiment")
         try:
@@ -84,11 +85,12 @@ def check(look: Callable) -> Callable[..., Verdict]:
                     "This is a function, and not its table: `checks.attempt` runs the experiment, "
                     "and what it returns goes here."
                 )
+            _takes(look, answer, *facts, **named)
             with own_random_state(), put_back(ARITHMETIC), put_back(ELSEWHERE):
                 if table:  # none of the learner's code runs
-                    said = look(answer, *facts)
+                    said = look(answer, *facts, **named)
                 else:
-                    within(TIME_LIMIT, lambda: look(answer, *facts), file_of(answer))
+                    within(TIME_LIMIT, lambda: look(answer, *facts, **named), file_of(answer))
         except Unwritten:
             todo = "Replace `raise NotImplementedError` by your code, and run both cells again."
             return Verdict(name, False, todo, attempted=False)
@@ -105,6 +107,17 @@ def check(look: Callable) -> Callable[..., Verdict]:
         return Verdict(name, True, said or "Right in every case.")
 
     return wrapped
+
+
+def _takes(look: Callable, *given, **named) -> None:
+    """Raise Mistake unless a check can be called with this."""
+    try:
+        inspect.signature(look).bind(*given, **named)
+    except TypeError:
+        taken = ", ".join(f"`{name}`" for name in inspect.signature(look).parameters)
+        raise Mistake(
+            f"This check takes {taken}, and was given something else: call it as the notebook does."
+        ) from None
 
 
 def attempt(experiment: Callable) -> object:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 
 from lessons import checks
-from lessons.checks import again, attention, averaging, bands
+from lessons.checks import again, attention, averaging, bands, residual
 from lessons.checks.tables import rows_of
+from lessons.dataset import encode_and_split
 from lessons.language_model import LanguageModel
 from lessons.records import EXPERIMENTS_DIR
-from lessons.training import train
+from lessons.residual import ResidualBlock
+from lessons.training import EVAL_ITERS, estimate_loss, train
 from wrong_answers import ANOTHER_TEXT
 
 import numpy as np
@@ -263,6 +265,37 @@ def test_weights_that_are_not_enlarged_as_they_should_be_are_noticed_on_any_text
     monkeypatch.setattr(attention, "begins", lambda rows, n, *how: n == 0)
     verdict = verdict_on("scale_experiment", table_of("scale_experiment"))
     assert "of query and of key made larger" in verdict.message
+
+
+class Divided(ResidualBlock):
+    """Attention adds 1 / attn of what it would, the feed-forward layer 1 / mlp."""
+
+    def __init__(self, attn: float, mlp: float):
+        super().__init__(32, 4)
+        self.attn_by, self.mlp_by = attn, mlp
+
+    def communicate(self, x):
+        return super().communicate(x) / self.attn_by
+
+    def compute(self, x):
+        return super().compute(x) / self.mlp_by
+
+
+@pytest.mark.parametrize(("attn", "mlp", "hint"), [
+    (8**0.5, 8**0.5, "All 8 rows are there"), (8, 8, "√(2 · depth)"), (8**0.5, 1, "√(2 · depth)"),
+    (1, 8**0.5, "√(2 · depth)"), (4**0.5, 4**0.5, "√(2 · depth)"),
+])  # fmt: skip
+def test_what_a_block_adds_is_divided_by_the_root_of_twice_the_depth(attn, mlp, hint, monkeypatch):
+    monkeypatch.setattr(residual, "run_again", lambda *row, **settings: "")  # the text is another
+    monkeypatch.setattr(again, "EVAL_BATCH_SIZE", 32)  # to save time
+    table = table_of("depth_experiment")
+    _, val_data, tokenizer = encode_and_split(ANOTHER_TEXT)
+    for n, depth, by in ((0, 1, (1, 1)), (6, 4, (attn, mlp))):
+        torch.manual_seed(again.SEED)
+        blocks = nn.Sequential(*(Divided(*by) for _ in range(depth)))
+        model = LanguageModel(tokenizer.vocab_size, 32, 8, blocks)
+        table.loc[n, "first_loss"] = estimate_loss(model, val_data, 32, 8, EVAL_ITERS)
+    assert hint in verdict_on("depth_experiment", table).message
 
 
 def identity(vocab_size: int) -> LanguageModel:

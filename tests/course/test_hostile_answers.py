@@ -392,6 +392,14 @@ def test_a_right_result_may_have_any_form(make):
     assert verdict.passed, verdict
 
 
+def test_a_check_that_is_called_with_other_facts_says_what_it_takes():
+    table = pd.DataFrame()
+    for said in (checks.rescue_experiment(table), checks.rescue_experiment(table, "text", 65),
+                 checks.rescue_experiment(table, train_data="text")):  # fmt: skip
+        assert "takes `answer`, `text`, and was given something else" in said.message
+    assert "The table has 0 columns" in checks.rescue_experiment(table, text="text").message
+
+
 # The last case of each check: T = 1, or the docstring's example.
 
 
