@@ -57,7 +57,10 @@ class TrainingState:
     def load_state_dict(self, saved: dict) -> None:
         """Restore what `state_dict` returned."""
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        # The means are the run's. The settings are this optimizer's own: torch's versions have
+        # others, `fused` is the device's, and the rate is set anew at each step.
+        settings = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict(saved["optimizer"] | {"param_groups": settings})
         if saved["scaler"]:  # empty if the run was not in float16 then
             self.scaler.load_state_dict(saved["scaler"])
         self.batch_rng.set_state(saved["batch_rng"])

@@ -29,7 +29,12 @@ RUN = RunDescription(
     "\nab", Computation(204_000, "2.13.0", "a CPU", "float32", 1, 1),
 )  # fmt: skip
 ABOUT = RUN.to_json() | {"totals": {"seconds": 3.5}}
-often = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# The same damage at each run, so that CI fails for what was changed; without `derandomize` it searches
+# further.
+often = settings(
+    max_examples=150, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
 
 
 def new_state() -> TrainingState:
@@ -91,6 +96,7 @@ TENSORS = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(often, max_examples=100)
 @given(damaged_values(CHECKPOINT, TENSORS))
 def test_from_a_damaged_checkpoint_a_run_can_go_on_or_it_is_refused(checkpoint):
