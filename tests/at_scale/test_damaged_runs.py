@@ -29,8 +29,8 @@ RUN = RunDescription(
     "\nab", Computation(204_000, "2.13.0", "a CPU", "float32", 1, 1),
 )  # fmt: skip
 ABOUT = RUN.to_json() | {"totals": {"seconds": 3.5}}
-# The same damage at each run, so that CI fails for what was changed; without `derandomize` it searches
-# further.
+# The same damage at each run, so that CI fails for what was changed alone; without `derandomize`
+# it searches further.
 often = settings(
     max_examples=150, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -22,8 +22,8 @@ CSV = LOSSES_DIR / "01_bigram.csv"
 JSON = LOSSES_DIR / "01_bigram.json"
 ROWS = "seed,step,train_loss,val_loss,seconds\n0,0,4.1,4.2,0.1\n0,500,2.5,2.6,0.2\n"
 # The folder may stay from example to example: each writes its file anew.
-# The same damage at each run, so that CI fails for what was changed; without `derandomize` it searches
-# further.
+# The same damage at each run, so that CI fails for what was changed alone; without `derandomize`
+# it searches further.
 often = settings(
     max_examples=100, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
