@@ -45,7 +45,7 @@ sample: $(READY) ## print what it writes (ARGS="--run runs/small")
 speed: $(READY) ## lesson 1's loop against the scaled one, in tokens per second
 	@$(BIN)/python helper_scripts/bench/presets.py $(ARGS)
 
-gpu: $(READY) ## measure the last rung on a CUDA machine, in nine minutes
+gpu: $(READY) ## measure the last rung on a CUDA machine, within nine minutes
 	@$(BIN)/python helper_scripts/measure/gpu.py $(ARGS)
 
 norms: $(READY) ## measure lesson 7's grid, what is missing of it

@@ -64,14 +64,16 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
         spread = "" if row.seeds == 1 else f" ± {row.sd:.3f}"
         by_mean = ""
         if rung.stem in worth.index:
-            by_mean = "{:+.3f} ± {:.3f}".format(*worth.loc[rung.stem]).replace("-", "−")
+            # A change that rounds to nothing has no sign.
+            mean, sd = worth.loc[rung.stem].round(3)
+            by_mean = f"{mean:+.3f} ± {sd:.3f}".replace("-", "−") if mean else f"0.000 ± {sd:.3f}"
         rows.append({
             "rung": f"{rung.number} · {rung.title}",
             "lesson": str(rung.lesson),
             "idea": rung.idea,
             "parameters": f"{about.parameters:,}",
             "final validation loss": f"{row.val_loss:.3f}{spread}",
-            "of it by the mean": by_mean,
+            "change by averaging": by_mean,
             "published": f"{rung.published:.2f}",
             "seconds": f"{row.seconds:.0f}",
         })  # fmt: skip
@@ -79,10 +81,11 @@ def ladder_table(folder: Path = LOSSES_DIR) -> str:
     usual = max(measured, key=lambda how: len(measured[how]))
     others = [f"; {', '.join(titles)}: {how}" for how, titles in measured.items() if how != usual]
     note = (
-        "\n\nLosses in nats per character, on the whole validation split: mean ± sd over seeds. "
+        "\n\nLosses in nats per character (how badly text never trained on is guessed: 0 is "
+        "perfect, 4.17 is knowing nothing), on the whole validation split: mean ± sd over seeds. "
         f"Seconds: the median seed. Measured with {usual}{''.join(others)}. "
-        "By the mean: what ending with the mean of the last weights does to the loss, against the "
-        f"last weights of the same run ({how_worth}). Published: {PUBLISHED_SOURCE}."
+        "Change by averaging: what ending with the mean of the last weights does to the loss, "
+        f"against the last weights of the same run ({how_worth}). Published: {PUBLISHED_SOURCE}."
     )
     if SCALED_UP.stem in table.index:
         note += " For scaled up it is the lowest of a run, from nanoGPT's README, and so is ours."
@@ -163,11 +166,11 @@ def own_text_table(folder: Path = EXPERIMENTS_DIR) -> str:
     })  # fmt: skip
     n_seeds = rows.groupby(keys).seed.nunique()
     fewest, most = n_seeds.min(), n_seeds.max()
-    seeds = f"{fewest} to {most}" if fewest < most else f"{most}"
+    seeds = f"{fewest} to {most} seeds" if fewest < most else f"{most} seeds"
     return (
         f"{markdown(shown, words=['preset', 'text'])}\n\nValidation losses in nats per character, "
-        f"measured every {training['small']['eval_interval']} steps on an {about.device}; seeds "
-        f"of each row: {seeds}."
+        f"measured every {training['small']['eval_interval']} steps on an {about.device}; "
+        f"{seeds} per row."
     )
 
 
