@@ -127,7 +127,7 @@ def presets_table() -> str:
 def busy_table(folder: Path = EXPERIMENTS_DIR) -> str:
     """Steps per second beside other programs, from busy.csv alone."""
     path, names = folder / "busy.csv", {"default": "PyTorch's default", "short spin": "ours"}
-    rows = read_csv(path, ["way", "busy_loops", "steps_per_second"]).replace({"way": names})
+    rows = read_csv(path, ["way", "busy_loops", "seed", "steps_per_second"]).replace({"way": names})
     speed = rows.pivot_table("steps_per_second", "way", "busy_loops", aggfunc="median")
     ways, loops = [*names.values(), "one thread"], [0, 1, 2]
     if not {*ways} <= {*speed.index} or [*speed] != loops or speed.loc[ways].isna().any(axis=None):
