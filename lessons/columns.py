@@ -50,9 +50,14 @@ def a_word(cell: str) -> str:
     return cell
 
 
+def a_signed_number_or_nothing(cell: str) -> float:
+    """A finite number of either sign, such as a difference; NaN where there was none."""
+    return -a_number(cell[1:]) if cell.startswith("-") else a_number_or_nothing(cell)
+
+
 def anything(cells: list[str]) -> Callable[[str], Cell]:
-    """The narrowest of these four that all cells are."""
-    for read in (a_count, a_number, a_number_or_nothing):
+    """The narrowest of these that all cells are."""
+    for read in (a_count, a_number, a_number_or_nothing, a_signed_number_or_nothing):
         with suppress(ValueError):
             for cell in cells:
                 read(cell)

@@ -119,7 +119,7 @@ def package_rows() -> Iterator[tuple[str, str, str]]:
     except FileNotFoundError:
         yield "packages", "no pyproject.toml beside lessons/", "note: versions not compared"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        yield "packages", f"a list of them is damaged ({error})", "FIX: git checkout *.toml *.txt"
+        yield "packages", f"pyproject.toml or constraints.txt: {error}", "FIX: restore that file"
     else:
         lacking = [name for name, _, verdict in rows if verdict.startswith("FIX")]
         note = f"note: the tests need {', '.join(lacking)}: {how_to_install()}" if lacking else "ok"

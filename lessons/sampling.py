@@ -27,7 +27,7 @@ def generate(
     """
     if idx.shape[1] == 0:
         raise BadInput("The prompt is empty: start with at least one token, such as a newline's.")
-    if temperature < 1e-6 or (top_k is not None and top_k < 1):
+    if not temperature >= 1e-6 or (top_k is not None and top_k < 1):
         raise BadInput(
             "temperature and top_k must be above 0, and temperature not below 1e-6; for greedy "
             "sampling use top_k=1."

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -22,8 +22,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         asked.set()
         signal.signal(number, before[number])
         if os.environ.get("RANK", "0") == "0":
-            # Not print, which the signal may have interrupted.
-            os.write(2, b"\nStopping after this step; a second time stops at once.\n")
+            # Not print, which the signal may have interrupted. Whoever read it, such as `tee`, may
+            # have been stopped by the same Ctrl-C: an error here would end the step unsaved.
+            with suppress(OSError):
+                os.write(2, b"\nStopping after this step; a second time stops at once.\n")
 
     before = {number: signal.signal(number, note) for number in signals}
     try:

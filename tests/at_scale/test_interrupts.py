@@ -1,5 +1,6 @@
 """Ctrl-C stops a run between two steps."""
 
+import os
 import signal
 import threading
 
@@ -95,3 +96,18 @@ def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(
     a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in "ab")
     assert same(a, b)
     pd.testing.assert_frame_equal(whole.drop(columns="seconds"), resumed.drop(columns="seconds"))
+
+
+def test_a_reader_of_stderr_that_the_same_ctrl_c_ended_costs_no_step():
+    reads, writes = os.pipe()
+    os.close(reads)
+    with stop_requests() as asked:
+        kept = os.dup(2)
+        os.dup2(writes, 2)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(writes)
+        assert asked()

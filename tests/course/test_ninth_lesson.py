@@ -54,6 +54,8 @@ class New:
             "FeedForward": f"{self.word.title()}Feeder",
             "relu_unit": f"{self.word}_bit",
             "rate_experiment": f"{self.word}_trial_run",
+            # The check of the second exercise has a module of its own.
+            r"(checks|wrong_answers)([./])gated\b": rf"\1\2{self.word}_gated",
             r"(Lesson) 5 · Feed-forward": rf"\1 {self.number} · {self.word.title()} lesson",
             r"([Ll]esson) 5\b": rf"\1 {self.number}",
             r"(\*\*New terms:\*\*) [^.]*": rf"\1 {self.word} term",
@@ -88,7 +90,8 @@ def add_to_the_house(new: New) -> None:
     # The module imports none of ours, so it may stand at the bottom; its checks need all others.
     house = "pyproject.toml"
     new.insert(house, f'    "{new.topic}",\n', before="    # files and what everything rests on")
-    new.insert(house, f'    "checks.{new.topic}",\n', before="    # the course itself")
+    checks = f'    "checks.{new.word}_gated", "checks.{new.topic}",\n'
+    new.insert(house, checks, before="    # the course itself")
 
 
 def add_tests(new: New) -> None:
@@ -115,18 +118,26 @@ def add_notebook(new: New) -> None:
 
 def add_checks(new: New) -> None:
     new.adapt("lessons/checks/feed_forward.py")
+    new.adapt("lessons/checks/gated.py")
+    # With another name an import has another place.
+    ruff = [sys.executable, "-m", "ruff", "check", "--select=I", "--fix", "--quiet"]
+    subprocess.run([*ruff, "lessons/checks"], cwd=new.course, check=True)
 
 
 def export_checks(new: New) -> None:
-    names = [f"Gated{new.word.title()}Feeder", f"{new.word}_bit", f"{new.word}_trial_run"]
-    package, imported = "lessons/checks/__init__.py", ", ".join(names)
-    line = f"from lessons.checks.{new.topic} import {imported}\n"
-    new.insert(package, line, before="from lessons.checks.verdict")
+    gated, *others = [f"Gated{new.word.title()}Feeder", f"{new.word}_bit", f"{new.word}_trial_run"]
+    package, names = "lessons/checks/__init__.py", [gated, *others]
+    lines = f"""\
+from lessons.checks.{new.word}_gated import {gated}
+from lessons.checks.{new.topic} import {", ".join(others)}
+"""
+    new.insert(package, lines, before="from lessons.checks.split_heads")
     new.insert(package, "".join(f'    "{name}",\n' for name in names), before="]  # fmt: skip")
 
 
 def add_wrong_answers(new: New) -> None:
     new.adapt("tests/course/wrong_answers/feed_forward.py")
+    new.adapt("tests/course/wrong_answers/gated.py")
 
 
 def add_solutions(new: New) -> None:
@@ -183,13 +194,14 @@ class Step:
 STEPS = [
     Step("lessons/TOPIC.py", add_module, "No module named 'lessons.{topic}'"),
     Step("pyproject.toml", add_to_the_house,
-         "no place in pyproject.toml's house: ['checks.{topic}', '{topic}']"),
+         "no place in pyproject.toml's house: ['checks.{word}_gated', 'checks.{topic}', "
+         "'{topic}']"),
     Step("tests/parts/test_TOPIC.py", add_tests, "imports lessons.{topic}: write test_{topic}.py"),
     Step("notebooks/NN_TOPIC.ipynb", add_notebook, "notebooks/{number:02d}_….ipynb is missing"),
-    Step("lessons/checks/TOPIC.py", add_checks, "No module named 'lessons.checks.{topic}'"),
+    Step("lessons/checks/TOPIC.py", add_checks, "No module named 'lessons.checks.{word}_gated'"),
     Step("lessons/checks/__init__.py", export_checks, "lessons/checks/__init__.py: ['Gated"),
     Step("tests/course/wrong_answers/TOPIC.py", add_wrong_answers,
-         "/wrong_answers/{topic}.py has not"),
+         "/wrong_answers/{word}_"),
     Step("notebooks/solutions/NN_TOPIC_solutions.ipynb", add_solutions,
          "notebooks/solutions/{stem}_solutions.ipynb"),
     Step("the lesson before", lead_to_it, "AssertionError: **Next.** of 09_short_lesson.ipynb"),

@@ -240,3 +240,9 @@ def test_a_damaged_busy_record_is_shown_whole_or_refused(tmp_path, data):
         assert str(problem).startswith(str(tmp_path)) and "\n" not in str(problem)
     else:
         assert not re.search(r"\b(nan|None)\b", table.partition("Steps per second")[0])
+
+
+def test_a_column_of_differences_is_read_as_numbers(tmp_path):
+    path = tmp_path / "gains.csv"
+    path.write_text("name,gain\na,-1.5\nb,2.0\nc,\n")
+    assert read_csv(path, ["gain"]).gain.tolist()[:2] == [-1.5, 2.0]
