@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lessons.arguments import COUNT, RATE, SEED, Parser
 from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
+from lessons.at_scale.description import read_description
 from lessons.console import nobody_reads
 from lessons.device import pick_device
 from lessons.errors import BadInput, exits_cleanly
@@ -17,7 +18,11 @@ import torch
 
 def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
     """The model of the lowest validation loss in a run's folder, and its tokenizer."""
-    path = find_checkpoint(folder, names=("best.pt", "last.pt", "previous.pt"))
+    try:
+        run = read_description(folder)
+    except BadInput:  # its checkpoints know it too
+        run = None
+    path = find_checkpoint(folder, run, names=("best.pt", "last.pt", "previous.pt"))
     if path is None:
         raise BadInput(f"{folder} holds no checkpoint: train one with `make train`.")
     checkpoint = read_checkpoint(path)

@@ -80,8 +80,9 @@ def link(source: Path, target: Path) -> None:
 def check_writable(folder: Path) -> None:
     """Raises BadInput if nothing can be written here, before there is anything to lose."""
     try:
-        write_whole(folder / ".writable", b"")
-        (folder / ".writable").unlink()
+        trial = folder / f".writable.{os.getpid()}"  # another process may try it at the same time
+        write_whole(trial, b"")
+        trial.unlink()
     except OSError as error:
         raise BadInput(
             f"{folder} cannot be written ({error.strerror}): name another folder with --out."

@@ -75,7 +75,9 @@ class Record:
         """
         for path in (self.csv, self.json):  # else the first row would be lost
             if path.exists() and not path.is_file():
-                raise BadInput(f"{path} is not a file: move it elsewhere, or name another --out.")
+                raise BadInput(
+                    f"{path} is not a regular file: move it elsewhere, or name another --out."
+                )
         done = set() if force else self.measured()
         missing = [key for key in dict.fromkeys(wanted) if key not in done]
         if missing and self.json.exists():

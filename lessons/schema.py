@@ -50,13 +50,15 @@ def _fitting(name: str, value: object, wanted: type) -> object:
             return tuple(_fitting(name, item, get_args(choice)[0]) for item in value)
         # type, not isinstance: for Python, True is an int.
         if value is not None and (type(value), choice) in ((choice, choice), (int, float)):
-            _check_number(name, value)
+            _check_plain(name, value)
             return value
     raise BadInput(f"{name!r} is a {type(value).__name__}.")
 
 
-def _check_number(name: str, value: object) -> None:
+def _check_plain(name: str, value: object) -> None:
     if type(value) is int and not 0 <= value <= LARGEST:
         raise BadInput(f"{name!r} is not a number from 0 to 2**63 - 1.")
     if type(value) is float and not math.isfinite(value):
         raise BadInput(f"{name!r} is {value}, which is no number.")
+    if type(value) is str and any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadInput(f"{name!r} holds half a character.")

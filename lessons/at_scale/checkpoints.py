@@ -63,7 +63,7 @@ def find_checkpoint(
     if foreign:  # it is good: losses.json may be the one that does not belong here
         raise BadInput(
             f"{folder / 'losses.json'} describes another run than {foreign} differs): move "
-            "losses.json elsewhere, and --resume continues from that checkpoint."
+            "losses.json elsewhere, and --resume and samples use that checkpoint."
         )
     if present:
         raise BadInput(
@@ -78,6 +78,9 @@ def read_checkpoint(path: Path) -> dict:
     check_regular(path)
     try:
         with zipfile.ZipFile(path) as file:
+            # torch.save packs nothing: what unpacks to more than the file could fill the memory.
+            if sum(entry.file_size for entry in file.infolist()) > path.stat().st_size:
+                raise zipfile.BadZipFile
             damaged = file.testzip()  # torch.load itself does not compare checksums
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

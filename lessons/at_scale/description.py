@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 from lessons.errors import BadInput
+from lessons.files import read_json
 from lessons.gpt import GPTConfig
 from lessons.presets import TrainingConfig, find_preset
 from lessons.schema import checked
@@ -94,3 +96,16 @@ class RunDescription:
         """The first thing that makes this another run, or None; settings may differ."""
         names = ("preset", "shape", "vocabulary", "text_sha256", "seed")
         return next((n for n in names if getattr(self, n) != getattr(other, n)), None)
+
+
+def read_description(folder: Path) -> RunDescription:
+    """The run that losses.json describes; raises BadInput if it is missing or describes none."""
+    path = folder / "losses.json"
+    values = read_json(path)
+    try:
+        return RunDescription.from_json(values)
+    except BadInput as problem:
+        raise BadInput(
+            f"{path} does not describe a run of this script ({problem}): restore it, or use "
+            "another folder."
+        ) from None

@@ -19,14 +19,14 @@ from lessons.at_scale.checkpoints import (
     read_checkpoint,
     save_checkpoint,
 )
-from lessons.at_scale.description import RunDescription
+from lessons.at_scale.description import RunDescription, read_description
 from lessons.at_scale.distributed import micro_batch_size, rank
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.token_file import check_tokens, described_tokens
 from lessons.at_scale.token_writing import write_tokens
 from lessons.errors import BadInput, first_line
 from lessons.evaluation import COLUMNS
-from lessons.files import link, read_json, write_csv, write_json
+from lessons.files import link, write_csv, write_json
 from lessons.presets import TrainingConfig, find_preset
 
 from filelock import FileLock, Timeout
@@ -63,17 +63,14 @@ def read_run(folder: Path) -> RunDescription | None:
 
     Raises BadInput for files that are not those of a run.
     """
-    path = folder / "losses.json"
     try:
-        return RunDescription.from_json(read_json(path))
-    except BadInput as problem:  # a checkpoint knows it too
+        return read_description(folder)
+    except BadInput:  # a checkpoint knows it too
         checkpoint = find_checkpoint(folder)
         if checkpoint is not None:
             return described(read_checkpoint(checkpoint), checkpoint)
-        if path.exists():
-            raise BadInput(
-                f"{path} does not describe a run of this script ({problem}): name another --out."
-            ) from None
+        if (folder / "losses.json").exists():
+            raise
         return None
 
 
@@ -128,11 +125,11 @@ def resume(
         link(path, folder / "last.pt")
         path = folder / "last.pt"
     try:
-        RunDescription.from_json(read_json(folder / "losses.json"))
+        read_description(folder)
     except BadInput as problem:
         if os.path.lexists(folder / "losses.json"):
-            print(f"{folder / 'losses.json'} does not describe the run ({problem}), so its "
-                  "checkpoint does.", file=sys.stderr)  # fmt: skip
+            what, _, _ = str(problem).rpartition(": ")  # without what to do about it
+            print(f"{what}, so its checkpoint describes the run.", file=sys.stderr)
         set_aside(folder / "losses.json")
     return replace(run, training=training), path
 

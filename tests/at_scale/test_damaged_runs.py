@@ -1,8 +1,10 @@
 """A run whose files are not as they were written is read right or refused in one sentence."""
 
 import copy
+import functools
 import json
 import math
+import zipfile
 from dataclasses import replace
 
 import sample
@@ -123,6 +125,11 @@ def put_into(checkpoint: dict, keys: tuple, value: object) -> dict:
 
 WEIGHT = CHECKPOINT["model"]["lm_head.weight"]
 MEANS = CHECKPOINT["optimizer"]["state"][0]
+ENDLESS = functools.reduce(lambda inner, _: [inner, inner], range(60), 0)  # 2**60 zeros, by name
+
+
+def groups_with(**settings) -> list[dict]:
+    return [group | settings for group in CHECKPOINT["optimizer"]["param_groups"]]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +159,14 @@ MEANS = CHECKPOINT["optimizer"]["state"][0]
         (("rows",), [(0, math.nan, 4.0, 0.1)], "its losses are not rows of four numbers"),
         (("seconds",), math.nan, "its seconds are not a number"),
         (("batch_rng",), torch.zeros(3, dtype=torch.uint8), "its random states are wrong"),
+        (("seconds",), 10**400, "its seconds are not a number"),
+        (("rows",), [(0, 10**400, 4.0, 0.1)], "its losses are not rows of four numbers"),
+        (("about", "vocabulary"), "\nb\ud800", "'vocabulary' holds half a character"),
+        (("optimizer", "param_groups"), groups_with(params=ENDLESS), "its optimizer is not that"),
+        (("optimizer", "param_groups"), groups_with(betas=WEIGHT), "its optimizer is not that"),
+        (("optimizer", "param_groups"), groups_with(lr=10**400), "its optimizer is not that"),
+        (("optimizer", "param_groups"), groups_with(amsgrad=True), "its optimizer is not that"),
+        (("optimizer", "param_groups"), groups_with(fused=WEIGHT), "its optimizer is not that"),
         (("rng",), [], "its random states are wrong"),
         (("rng",), [{"cpu": CHECKPOINT["batch_rng"], "cuda": WEIGHT}], "random states are wrong"),
         (("scaler",), {"scale": 1.0}, "its scaler is wrong"),
@@ -168,6 +183,14 @@ def test_each_part_of_a_checkpoint_that_is_not_the_runs_has_its_reason(
         read_checkpoint(path)
     assert reason in str(refusal.value) and one_sentence(refusal.value)
     assert str(refusal.value).startswith(f"{path} is not a checkpoint of this course (")
+
+
+def test_a_checkpoint_that_would_unpack_to_more_than_the_file_is_refused(tmp_path):
+    path = tmp_path / "last.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("last/data.pkl", bytes(10**6))
+    with pytest.raises(BadInput, match="is cut off, or is no checkpoint"):
+        read_checkpoint(path)
 
 
 def test_a_checkpoint_with_the_weights_of_another_model_is_passed_over_by_both_scripts(run):
@@ -192,7 +215,8 @@ def test_a_losses_json_that_python_would_read_but_json_does_not_know_is_refused(
 ):
     run.folder.mkdir()
     (run.folder / "losses.json").write_text(content)
-    assert "does not describe a run of this script" in refused("--resume")
+    said = refused("--resume")
+    assert "losses.json does not hold a JSON object: restore it, or use another folder." in said
 
 
 def test_a_schema_names_what_does_not_fit():

@@ -7,5 +7,6 @@ import pytest
 def test_a_folder_whose_description_is_foreign_is_refused(run, refused, content):
     run.folder.mkdir()
     (run.folder / "losses.json").write_text(content)
-    assert "does not describe a run of this script" in refused("--resume")
+    said = refused("--resume")
+    assert "losses.json does not " in said and "restore it, or use another folder" in said
     assert (run.folder / "losses.json").read_text() == content

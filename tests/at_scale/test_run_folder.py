@@ -141,7 +141,7 @@ def test_a_description_of_another_run_does_not_cost_the_checkpoints(run, refused
     shutil.copy(other / "losses.json", run.folder)
     said = refused("--resume")
     assert "losses.json describes another run than" in said and "step 20 (seed differs)" in said
-    assert "move losses.json elsewhere, and --resume continues" in said
+    assert "move losses.json elsewhere, and --resume and samples use that" in said
     (run.folder / "losses.json").rename(other / "losses.json")  # as it says
     run("--resume", "--max-iters", "20")
     assert json.loads((run.folder / "losses.json").read_text())["seeds"] == [1337]

@@ -1,5 +1,6 @@
 """helper_scripts/sample.py: what it writes, and what it refuses."""
 
+import shutil
 import subprocess
 import sys
 
@@ -41,6 +42,26 @@ def test_a_sample_comes_character_by_character(run):
 def test_a_sample_that_cannot_be_is_refused(run, refused, flags, sentence):
     run.begin()
     assert sentence in refused(*flags, script=sample)
+
+
+def test_a_best_checkpoint_of_another_run_is_passed_over(run, refused, text_file):
+    run.ended()
+    other = run.folder.with_name("other")
+    run("--preset", "small", "--seed", "7", "--text", text_file, "--max-iters", "1", out=other)
+
+    def written(out=run.folder):
+        return run("--characters", "20", script=sample, out=out)
+
+    expected = written()
+    (run.folder / "best.pt").unlink()  # which may be last.pt too
+    shutil.copy(other / "best.pt", run.folder)
+    assert written() == expected
+    shutil.copy(other / "losses.json", run.folder)
+    assert written() == written(other)
+    (run.folder / "best.pt").unlink()
+    assert "move losses.json elsewhere" in refused(script=sample)
+    (run.folder / "losses.json").write_text("no JSON")
+    assert written() == expected
 
 
 def test_a_folder_without_a_run_cannot_be_sampled(refused, tmp_path):

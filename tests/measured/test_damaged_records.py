@@ -3,9 +3,12 @@
 import json
 import math
 import re
+import subprocess
+import sys
 
 import readme
 from damage import damaged_bytes, damaged_values
+from lessons import files
 from lessons.about import About, read_about
 from lessons.columns import COLUMNS_OF_RECORDS
 from lessons.errors import BadInput
@@ -210,8 +213,21 @@ def test_a_folder_in_the_place_of_a_record_is_found_before_anything_is_measured(
     tmp_path, suffix, force
 ):
     (tmp_path / f"rows{suffix}").mkdir()
-    with pytest.raises(BadInput, match=f"rows{suffix} is not a file"):
+    with pytest.raises(BadInput, match=f"rows{suffix} is not a regular file"):
         Record(tmp_path, "rows", {}, ["seed"], COLUMNS).missing([0], {}, force)
+
+
+def test_two_processes_may_try_whether_a_folder_is_writable_at_once(tmp_path, monkeypatch):
+    write = files.write_whole
+    call = f"from lessons.files import *; check_writable(Path({str(tmp_path)!r}))"
+
+    def write_while_another_tries(path, content):
+        write(path, content)
+        subprocess.run([sys.executable, "-c", call], check=True)
+
+    monkeypatch.setattr(files, "write_whole", write_while_another_tries)
+    files.check_writable(tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_text_that_is_not_there_or_not_utf_8_has_its_sentence(tmp_path):
