@@ -1,17 +1,16 @@
 """Plumbing · what the JSON file of a record says about the rows beside it."""
 
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from lessons.errors import BadInput
 from lessons.files import read_json
-from lessons.schema import checked
+from lessons.schema import check_sha256, checked
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What all rows of a record took together."""
+    """What all rows of a record, or a run that has ended, took together."""
 
     seconds: float
 
@@ -43,8 +42,8 @@ class About:
 
     def __post_init__(self):
         digest = self.text_sha256
-        if isinstance(digest, str) and not re.fullmatch("[0-9a-f]{64}", digest):
-            raise BadInput("'text_sha256' is no SHA-256.")
+        if isinstance(digest, str):
+            check_sha256(digest)
         if self.seeds is not None and sorted(set(self.seeds)) != list(self.seeds):
             raise BadInput("'seeds' are not in order, each once.")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from lessons.errors import BadInput
+from lessons.schema import LARGEST
 
 Cell = int | float | str
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -18,7 +19,7 @@ _COUNT = re.compile(r"\d+(\.0*)?", re.ASCII)  # pandas writes 3.0 where another 
 def a_count(cell: str) -> int:
     """A whole number that fits into 64 bits."""
     count = int(cell.split(".")[0]) if _COUNT.fullmatch(cell) and len(cell) < 25 else -1
-    if not 0 <= count < 2**63:
+    if not 0 <= count <= LARGEST:
         raise ValueError("a whole number from 0 to 2**63 - 1")
     return count
 

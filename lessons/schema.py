@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
@@ -53,6 +54,12 @@ def _fitting(name: str, value: object, wanted: type) -> object:
             _check_plain(name, value)
             return value
     raise BadInput(f"{name!r} is a {type(value).__name__}.")
+
+
+def check_sha256(digest: str) -> None:
+    """Raises BadInput unless this is the SHA-256 of a text, in hexadecimal."""
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise BadInput("'text_sha256' is no SHA-256.")
 
 
 def _check_plain(name: str, value: object) -> None:

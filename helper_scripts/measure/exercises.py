@@ -13,12 +13,12 @@ from pathlib import Path
 from lessons.arguments import SEED, Parser
 from lessons.checks.tables import label
 from lessons.corpus import load_text, sha256
+from lessons.course.notebook_file import read_notebook
 from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
 from lessons.files import check_writable
 from lessons.records import EXPERIMENTS_DIR, Record
 
-import nbformat
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -40,7 +40,7 @@ COLUMNS = ["experiment", "row", "seed", "measured", "value"]
 
 def table_of(lesson: str, seed: int) -> pd.DataFrame:
     """The table that a lesson's solution makes when weights and batches come from `seed`."""
-    notebook = nbformat.read(SOLUTIONS / f"{lesson}_solutions.ipynb", as_version=4)
+    notebook = read_notebook(SOLUTIONS / f"{lesson}_solutions.ipynb")
     cells = {cell.id: cell.source for cell in notebook.cells}
     scope = {}
     # Run and not copied: a copy of the solutions here would drift away from them.

@@ -7,6 +7,7 @@ from lessons.at_scale.description import RunDescription
 from lessons.errors import BadInput
 from lessons.gpt import GPT
 from lessons.optimization import make_optimizer
+from lessons.schema import LARGEST
 
 import torch
 
@@ -58,7 +59,7 @@ def _equal(value: object, wanted: object) -> bool:
 
 
 def _check_progress(step: object, rows: object, seconds: object) -> None:
-    _need(type(step) is int and 0 <= step < 2**63, "its step is not a number of steps")
+    _need(type(step) is int and 0 <= step <= LARGEST, "its step is not a number of steps")
     _need(_is_number(seconds), "its seconds are not a number")
     right = isinstance(rows, list) and all(
         isinstance(row, tuple) and len(row) == 4 and type(row[0]) is int

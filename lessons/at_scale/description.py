@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from lessons.about import Totals
 from lessons.errors import BadInput
 from lessons.files import read_json
 from lessons.gpt import GPTConfig
 from lessons.presets import TrainingConfig, find_preset
-from lessons.schema import checked
+from lessons.schema import check_sha256, checked
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,6 @@ class Computation:
     dtype: str
     processes: int
     threads_per_process: int
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a run that has ended took."""
-
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -48,8 +41,7 @@ class RunDescription:
         # Nothing else would bound it: a model of a billion layers is never built.
         if self.shape != replace(find_preset(self.preset).shape, vocab_size=self.shape.vocab_size):
             raise BadInput(f"'shape' is not that of preset {self.preset!r}.")
-        if not re.fullmatch("[0-9a-f]{64}", self.text_sha256):
-            raise BadInput("'text_sha256' is no SHA-256.")
+        check_sha256(self.text_sha256)
         if "".join(sorted(set(self.vocabulary))) != self.vocabulary:
             raise BadInput("'vocabulary' is not in order, each character once.")
         if len(self.vocabulary) != self.shape.vocab_size:

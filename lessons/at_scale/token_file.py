@@ -10,10 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from lessons.at_scale.description import RunDescription, checked
+from lessons.at_scale.description import RunDescription
 from lessons.corpus import check_length
 from lessons.errors import BadInput
 from lessons.files import read_json
+from lessons.schema import checked
 
 import numpy as np
 import torch
