@@ -105,7 +105,7 @@ def asked(model):
 
 torch.compile = asked
 train.main()
-print(len(graphs), "compiled")
+print(f"{len(graphs)} compiled")  # in one piece: two processes write to one pipe
 """
 
 
