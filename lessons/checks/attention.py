@@ -10,7 +10,7 @@ from lessons.checks.again import begins, run_again
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, leak, on_each
 from lessons.checks.plausible import fair, vocabulary
-from lessons.checks.tables import rows_of
+from lessons.checks.tables import read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.language_model import LanguageModel
 
@@ -102,7 +102,7 @@ def _mistakes(head: Head, x: torch.Tensor) -> dict[str, torch.Tensor]:
 def scale_experiment(answer, text):
     """The table of one head with and without scale: scaled, factor, first_loss, val_loss."""
     settings = {"scaled": 3 * [True] + 3 * [False], "factor": 2 * [1, 4, 8]}
-    rows = rows_of(answer, settings, ["first_loss", "val_loss"])
+    rows = read_rows(answer, settings, ["first_loss", "val_loss"])
     bands = recorded(rows, "scale_experiment", text)
     fair(rows, "val_loss", vocabulary(text), "factor", "scaled")
     hurt = rows.val_loss[False, 8] - rows.val_loss[True, 8]

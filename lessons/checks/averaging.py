@@ -10,7 +10,7 @@ from lessons.bigram import bigram_by_counting
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import as_tensor, call, close, expect, leak, on_each, shape_of
 from lessons.checks.plausible import fair, told_apart, vocabulary
-from lessons.checks.tables import rows_of
+from lessons.checks.tables import read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.dataset import encode_and_split
 from lessons.evaluation import full_loss
@@ -139,7 +139,7 @@ def _halving(x: torch.Tensor) -> torch.Tensor:
 def context_experiment(answer, text):
     """The table of learned shares by context: tables, block_size, first_loss, val_loss."""
     settings = {"tables": [1, 1, 1, 1, 1, 2], "block_size": [1, 2, 3, 4, 8, 8]}
-    rows = rows_of(answer, settings, ["first_loss", "val_loss"])
+    rows = read_rows(answer, settings, ["first_loss", "val_loss"])
     vocab_size, bands = vocabulary(text), recorded(rows, "context_experiment", text)
     fair(rows, "val_loss", vocab_size, "block_size")
     told_apart(rows.loc[[(1, 8), (2, 8)]], "val_loss", "tables")

@@ -9,7 +9,7 @@ from lessons.checks.again import run_again
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import as_tensor, call
 from lessons.checks.plausible import fair, same_start, vocabulary
-from lessons.checks.tables import label, rows_of
+from lessons.checks.tables import label, read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.feed_forward import FeedForward
 from lessons.language_model import LanguageModel
@@ -52,7 +52,7 @@ def rate_experiment(answer, text):
     """The table of learning rates: activation, learning_rate, first_loss, val_loss, dead_units."""
     activations = 3 * ["ReLU"] + 3 * ["LeakyReLU"]
     settings = {"activation": activations, "learning_rate": 2 * [0.003, 0.03, 0.1]}
-    rows = rows_of(answer, settings, ["first_loss", "val_loss", "dead_units"])
+    rows = read_rows(answer, settings, ["first_loss", "val_loss", "dead_units"])
     bands = recorded(rows, "rate_experiment", text)
     for n, dead in enumerate(rows.dead_units):
         if dead != int(dead):

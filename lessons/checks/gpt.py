@@ -5,7 +5,7 @@ import math
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, on_each
 from lessons.checks.plausible import in_nats, told_apart, vocabulary
-from lessons.checks.tables import label, rows_of
+from lessons.checks.tables import label, read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import GPT, GPTConfig, parameter_count
 
@@ -106,7 +106,7 @@ def rescue_experiment(answer, text):
         "weight_decay": [0.1, 0.1, 0.1, 1, 3, 0.1],
         "n_chars": 5 * [3_000] + [30_000],
     }
-    rows = rows_of(answer, settings, ["best_step", "best_loss", "last_loss"])
+    rows = read_rows(answer, settings, ["best_step", "best_loss", "last_loss"])
     bands = recorded(rows, "rescue_experiment", text)
     in_nats(rows, "best_loss", vocabulary(text))
     above = (rows.best_loss - rows.last_loss).to_numpy()

@@ -67,7 +67,9 @@ def _way_in(value: object) -> str:
     return "it is a tensor. Make it an `nn.Parameter`."
 
 
-def run(layer: nn.Module, x: torch.Tensor, case: str) -> tuple[torch.Tensor, torch.Tensor]:
+def output_and_input(
+    layer: nn.Module, x: torch.Tensor, case: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The layer's output, and the copy of x that it got, which wants a gradient."""
     got = []
     hook = layer.register_forward_pre_hook(lambda module, inputs: got.append(inputs[0]))
@@ -109,7 +111,7 @@ def sound(layer: nn.Module, x: torch.Tensor, formula: Formula, case: str) -> Non
     for training in (True, False):
         layer.train(training)
         which = f"{case}, after `{'train' if training else 'eval'}()`"
-        out, leaf = run(layer, x, which)
+        out, leaf = output_and_input(layer, x, which)
         right = formula(layer, leaf)
         if not close(out, right):
             raise Mistake(f"For {which}: it does something else than after `train()`.")

@@ -7,7 +7,7 @@ from lessons.checks.again import SEED, begins_with_batch
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import as_tensor, call, expect, on_each
 from lessons.checks.plausible import fair, same_start, told_apart, vocabulary
-from lessons.checks.tables import rows_of
+from lessons.checks.tables import read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.language_model import LanguageModel
 from lessons.normalization import PostNormBlock
@@ -77,7 +77,7 @@ def layer_norm_row(answer):
 def warmup_experiment(answer, text):
     """The table of gentle starts: block, warmup, first_loss, last_loss."""
     settings = {"block": 3 * ["post"] + ["pre"], "warmup": [0, 50, 100, 0]}
-    rows = rows_of(answer, settings, ["first_loss", "last_loss"])
+    rows = read_rows(answer, settings, ["first_loss", "last_loss"])
     bands = recorded(rows, "warmup_experiment", text)
     fair(rows, "last_loss", vocabulary(text), "warmup")
     same_start(rows, "warmup")

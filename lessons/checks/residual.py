@@ -10,7 +10,7 @@ from lessons.checks.again import begins, run_again
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, on_each
 from lessons.checks.plausible import fair, told_apart, vocabulary
-from lessons.checks.tables import label, rows_of
+from lessons.checks.tables import label, read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import parameter_count
 from lessons.language_model import LanguageModel
@@ -64,7 +64,7 @@ def blocks_until_lost(answer):
 def depth_experiment(answer, text):
     """The table of depths: divided, depth, parameters, first_loss, val_loss."""
     settings = {"divided": 4 * [False] + 4 * [True], "depth": 2 * [1, 2, 4, 8]}
-    rows = rows_of(answer, settings, ["parameters", "first_loss", "val_loss"])
+    rows = read_rows(answer, settings, ["parameters", "first_loss", "val_loss"])
     vocab_size, bands = vocabulary(text), recorded(rows, "depth_experiment", text)
 
     def build_model(vocab_size: int, depth: int = 1, divided: bool = False) -> LanguageModel:

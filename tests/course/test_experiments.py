@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lessons import checks
 from lessons.checks import again, attention, averaging, bands, residual
-from lessons.checks.tables import rows_of
+from lessons.checks.tables import read_rows
 from lessons.dataset import encode_and_split
 from lessons.language_model import LanguageModel
 from lessons.records import EXPERIMENTS_DIR
@@ -70,7 +70,7 @@ def read(experiment: str, table: pd.DataFrame) -> pd.DataFrame:
     """The table as its check reads it."""
     right = table_of(experiment)
     settings = {name: right[name].tolist() for name in settings_of(right)}
-    return rows_of(table, settings, [name for name in right if name not in settings])
+    return read_rows(table, settings, [name for name in right if name not in settings])
 
 
 def objects(values) -> pd.Series:
