@@ -6,13 +6,40 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 import copy
 from collections.abc import Callable, Iterator
 
-from lessons.checks.compare import as_tensor, call, close
+from lessons.checks.compare import as_tensor, call, close, expect, leak, on_each
 from lessons.checks.verdict import Mistake
 
 import torch
 import torch.nn as nn
 
 Formula = Callable[[nn.Module, torch.Tensor], torch.Tensor]  # (layer, x) -> what it should give
+Case = tuple[tuple[int, int, int], Callable[[], nn.Module]]  # the shape of x, how to make a module
+
+
+def same_as_module(
+    answer: Callable, cases: dict[str, Case], mistakes: Callable[..., dict], ahead: str
+) -> None:
+    """Raise the Mistake that explains `answer(module, x)`, unless it is module(x) in each case.
+
+    `mistakes(module, x)` is what `expect` takes; `ahead` says what to do about any other leak.
+    """
+
+    def look(case: str, given: Case) -> None:
+        shape, make = given
+        generator = torch.Generator().manual_seed(shape[1])
+        module = make()
+        for p in module.parameters():  # large enough that each mistake shows
+            p.data = torch.randn(p.shape, generator=generator)
+        x = torch.randn(shape, generator=generator)
+        got = call(answer, module, x, case=case)
+        try:
+            expect(got, module(x), case, mistakes(module, x))
+        except Mistake as mistake:
+            if not mistake.known:
+                leak(lambda value: call(answer, module, value, case=case), x, case, ahead)
+            raise
+
+    on_each(cases, look)
 
 
 def build(answer: Callable, *sizes, case: str) -> nn.Module:
