@@ -92,7 +92,7 @@ def scale_experiment(answer, text):
     bands = recorded(rows, "scale_experiment", text)
     fair(rows, "val_loss", text, "factor", "scaled")
     hurt = rows.val_loss[False, 8] - rows.val_loss[True, 8]
-    if bands and hurt < 0:
+    if bands and hurt < -0.05:  # with a seed in a hundred it may be just below 0
         raise Mistake(
             f"At factor 8 the head with its scale ends {-hurt:.3f} higher than the one without: "
             "is the column `scaled` the wrong way round? `Head` is the one that divides by √hs."

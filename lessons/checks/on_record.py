@@ -21,6 +21,8 @@ def seeds_of(experiment: str, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     labels = [label(rows, n) for n in range(len(rows))]
     try:
         record = read_csv(path, COLUMNS)
+        if not pd.api.types.is_numeric_dtype(record.value):
+            raise ValueError("a value is no number")
         record = record[(record.experiment == experiment) & record.row.isin(labels)]
         cells = record.pivot(index=["measured", "row"], columns="seed", values="value")
         found = {

@@ -86,7 +86,7 @@ def depth_experiment(answer, text):
     told_apart(rows[rows.index.get_level_values("depth") > 1], "val_loss", "divided")
     if twins(rows.xs(1, level="depth"), "val_loss").any():
         raise Mistake("At depth 1 dividing changes nothing: it is the root of *twice* the depth.")
-    if bands and rows.first_loss[True, 8] > rows.first_loss[False, 8]:
+    if bands and rows.first_loss[True, 8] > rows.first_loss[False, 8] + 0.1:  # luck is less
         raise Mistake(
             "Dividing makes the stream smaller, and yet the first loss of the deepest stack is "
             "higher with it: is `divided` the wrong way round, or is it multiplied?"
