@@ -4,10 +4,9 @@ With one thread each, for two run side by side: threads that wait for a core cos
 they gain. What a notebook prints is compared as its cells' tags say (lessons/course/outputs.py).
 """
 
-import hashlib
 import os
 
-from lessons.corpus import DATA_DIR, TINY_SHAKESPEARE_SHA256
+from lessons.corpus import DATA_DIR, holds_tiny_shakespeare
 from lessons.course.outputs import as_before, kind_of_print
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -16,10 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_collection_modifyitems(items):
     """Let nbval compare what depends on the text if that is Tiny Shakespeare, losses nearly."""
-    text = DATA_DIR / "input.txt"
-    known = (
-        text.is_file() and hashlib.sha256(text.read_bytes()).hexdigest() == TINY_SHAKESPEARE_SHA256
-    )
+    known = holds_tiny_shakespeare(DATA_DIR / "input.txt")
     for item in items:
         if not hasattr(item, "cell"):  # no cell of a notebook
             continue

@@ -34,7 +34,7 @@ def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
             _say(f"{kept} is not Tiny Shakespeare: the losses will not match the table.")
         return text
     try:
-        raw = _download()
+        text = _download()
     except OSError as error:  # requests' own errors are OSErrors too
         _say(
             f"Tiny Shakespeare could not be downloaded ({type(error).__name__}): using Python's "
@@ -42,10 +42,10 @@ def load_text(path: str | Path | None = None, data_dir: Path = DATA_DIR) -> str:
         )
         return language_reference()
     try:
-        write_whole(kept, raw)
+        write_whole(kept, text.encode("utf-8"))
     except OSError as error:
         _say(f"{kept} cannot be written ({error.strerror}): the text is kept in memory only.")
-    return raw.decode("utf-8")
+    return text
 
 
 def sha256(text: str) -> str:
@@ -56,6 +56,14 @@ def sha256(text: str) -> str:
 def is_tiny_shakespeare(text: str) -> bool:
     """Whether this is the text that the recorded losses were measured on."""
     return sha256(text) == TINY_SHAKESPEARE_SHA256
+
+
+def holds_tiny_shakespeare(path: Path) -> bool:
+    """The same of the file at `path`, read as `load_text` reads it; False if it cannot be."""
+    try:
+        return is_tiny_shakespeare(_read(path))
+    except BadInput:
+        return False
 
 
 def check_length(data: Sized, block_size: int) -> None:
@@ -122,8 +130,8 @@ class RequestsIsNotInstalled(OSError):
     """The package that downloads is missing; `python -m lessons.doctor` says what to type."""
 
 
-def _download() -> bytes:
-    """Tiny Shakespeare's bytes, verified; raises OSError if they cannot be fetched."""
+def _download() -> str:
+    """Tiny Shakespeare, verified; raises OSError if it cannot be fetched."""
     # Imported here, because the doctor reads this module before any package is installed.
     try:
         import requests
@@ -131,9 +139,10 @@ def _download() -> bytes:
         raise RequestsIsNotInstalled from None
     response = requests.get(URL, timeout=TIMEOUT)
     response.raise_for_status()
-    if hashlib.sha256(response.content).hexdigest() != TINY_SHAKESPEARE_SHA256:
+    text = response.content.decode("utf-8", errors="replace")
+    if not is_tiny_shakespeare(text):
         raise WrongChecksum
-    return response.content
+    return text
 
 
 def language_reference() -> str:

@@ -53,7 +53,7 @@ def table_of(lesson: str, seed: int) -> pd.DataFrame:
     return scope[EXPERIMENTS[lesson][0]]()
 
 
-def rows_of(table: pd.DataFrame, lesson: str, seed: int) -> pd.DataFrame:
+def record_rows(table: pd.DataFrame, lesson: str, seed: int) -> pd.DataFrame:
     """A solution's table as rows of the record, one for each thing measured."""
     experiment, settings = EXPERIMENTS[lesson]
     indexed = table.set_index(settings)
@@ -88,7 +88,7 @@ def main() -> None:
     for experiment, seed in tqdm(missing, unit="table"):
         with contextlib.redirect_stderr(io.StringIO()):  # the bars of single runs
             table = table_of(lesson_of[experiment], seed)
-        record.add(rows_of(table, lesson_of[experiment], seed), measured_on)
+        record.add(record_rows(table, lesson_of[experiment], seed), measured_on)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import wheels
 from folder import MADE, MARK, pack, replacing
-from lessons.corpus import is_tiny_shakespeare
+from lessons.corpus import holds_tiny_shakespeare
 from lessons.course.address import from_toml
 from lessons.course.notebook_file import read_notebook, text_of
 from lessons.errors import BadInput, exits_cleanly
@@ -103,7 +103,7 @@ def copy_students(files: list[Path], folder: Path) -> None:
         print("data/input.txt is missing, so not handed out: the notebooks download the text.")
         return
     check_regular(text)
-    if not is_tiny_shakespeare(text.read_text(encoding="utf-8", errors="replace")):
+    if not holds_tiny_shakespeare(text):
         print("data/input.txt is not Tiny Shakespeare, and is handed out as it is.")
     shutil.copyfile(text, folder / "data" / "input.txt")
 

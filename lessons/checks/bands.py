@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from lessons.checks.plausible import unrounded, vocabulary
+from lessons.checks.on_record import seeds_of
+from lessons.checks.plausible import on_tiny_shakespeare, unrounded, vocabulary
 from lessons.checks.tables import label
 from lessons.checks.verdict import Mistake
 from lessons.corpus import is_tiny_shakespeare
-from lessons.files import read_csv
-from lessons.records import EXPERIMENTS_DIR
 
 import numpy as np
 import pandas as pd
@@ -126,25 +125,24 @@ def exact(rows: pd.DataFrame, right: object) -> None:
 def recorded(rows: pd.DataFrame, experiment: str, text: str) -> Bands | None:
     """The bands of the recorded seeds; None for another text than Tiny Shakespeare.
 
-    Raises Mistake if the table would fit in other units or in another order.
+    Raises Mistake if the table would fit in other units or in another order, or if no run has such
+    losses.
     """
-    vocabulary(text)  # is it one?
+    vocab_size = vocabulary(text)
     if not is_tiny_shakespeare(text):
         return None
-    keys = ["experiment", "row", "seed", "measured", "value"]
-    record = read_csv(EXPERIMENTS_DIR / "exercises.csv", keys)
-    record = record[record.experiment == experiment]
-    columns = [column for column in rows if column in set(record.measured)]  # no parameters
+    columns = [column for column in rows if column != "parameters"]  # which no seed changes
     low, high, pairs = rows[columns].copy(), rows[columns].copy(), []
-    for column in columns:
-        wide = record[record.measured == column].pivot(index="row", columns="seed", values="value")
-        seeds = wide.loc[[label(rows, n) for n in range(len(rows))]].to_numpy()  # (rows, seeds)
+    for column, seeds in seeds_of(experiment, rows[columns]).items():
         half = np.maximum(SPREADS * seeds.std(axis=1, ddof=1), AT_LEAST.get(column, A_LOSS))
         low[column], high[column] = seeds.mean(axis=1) - half, seeds.mean(axis=1) + half
         pairs += [(column, n, m) for n, m in _above(seeds)] if column.endswith("loss") else []
-    source = f"the solution's, measured with {record.seed.nunique()} seeds,"
+    source = f"the solution's, measured with {seeds.shape[1]} seeds,"
     bands = Bands(rows[columns], low, high, source, tuple(pairs))
     bands.explain()
+    for column in columns:
+        if column.endswith("loss") and column != "first_loss":
+            on_tiny_shakespeare(rows, column, vocab_size)
     return bands
 
 
@@ -170,7 +168,7 @@ def said(rows: pd.DataFrame, bands: Bands | None, again: str = "") -> str:
         seen = f"each entry lies where {bands.source} does"
         unseen = "rows that are alike may be exchanged"
     else:
-        seen = "the losses are plausible"
+        seen = "no loss is impossible"
         unseen = "the losses of this text, for only those of Tiny Shakespeare are on record"
     return (
         f"All {len(rows)} rows are there, and {seen}. {again} Not looked at: the code that made "

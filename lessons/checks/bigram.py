@@ -6,7 +6,7 @@ Shapes: N tokens, V vocab_size.
 from lessons.bigram import BigramLanguageModel
 from lessons.checks.bands import ROUNDED, exact
 from lessons.checks.compare import as_tensor, call, close, expect, on_each
-from lessons.checks.tables import rows_of
+from lessons.checks.tables import read_rows
 from lessons.checks.verdict import Mistake, check
 
 import torch
@@ -73,7 +73,7 @@ def smoothing_experiment(answer, train_data, val_data, vocab_size):
     """The table of losses of a counted trigram: smoothing, train_loss, val_loss."""
     smoothings = [1, 0.1, 0.01]
     losses = ["train_loss", "val_loss"]
-    rows = rows_of(answer, {"smoothing": smoothings}, losses)
+    rows = read_rows(answer, {"smoothing": smoothings}, losses)
     both = {"t": _triples(train_data, vocab_size), "v": _triples(val_data, vocab_size)}
 
     def table(count=_trigram, learn="tt", test="tv") -> torch.Tensor:

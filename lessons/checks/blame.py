@@ -40,6 +40,12 @@ def describe(error: BaseException, answer: object) -> str:
     return f"your code raised {type(error).__name__}{where}: {said}"
 
 
+def passed_through(error: BaseException, answer: object) -> bool:
+    """Whether an exception came out of an answer's own code, or through it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return file_of(answer) in {frame.filename for frame in frames}
+
+
 def file_of(answer: object) -> str | None:
     """The file or notebook cell that defines a function, a class, or a module's class."""
     return next((function.__code__.co_filename for function in functions_of(answer)), None)

@@ -4,8 +4,8 @@ import math
 
 from lessons.checks.bands import recorded, said
 from lessons.checks.compare import call, expect, on_each
-from lessons.checks.plausible import in_nats, told_apart, vocabulary
-from lessons.checks.tables import label, rows_of
+from lessons.checks.plausible import not_negative, told_apart
+from lessons.checks.tables import label, read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.gpt import GPT, GPTConfig, parameter_count
 
@@ -106,14 +106,14 @@ def rescue_experiment(answer, text):
         "weight_decay": [0.1, 0.1, 0.1, 1, 3, 0.1],
         "n_chars": 5 * [3_000] + [30_000],
     }
-    rows = rows_of(answer, settings, ["best_step", "best_loss", "last_loss"])
+    rows = read_rows(answer, settings, ["best_step", "best_loss", "last_loss"])
     bands = recorded(rows, "rescue_experiment", text)
-    in_nats(rows, "best_loss", vocabulary(text))
+    not_negative(rows, "best_loss")
     above = (rows.best_loss - rows.last_loss).to_numpy()
     if above.max() > 1e-3:  # less is rounding: the last may be measured once more
         n = int(above.argmax())
         raise Mistake(f"{label(rows, n)}: the best loss is above the last: take the minimum.")
-    if (rows.best_step == 300).all():
+    if bands and (rows.best_step == 300).all():
         raise Mistake(
             "The best step is the last one in every row, as it is for the *training* loss: choose "
             "the best by `val_loss`."
@@ -122,8 +122,9 @@ def rescue_experiment(answer, text):
         raise Mistake("A best step is one that was measured, every 30 steps: take it from `step`.")
     told_apart(rows, "last_loss", "dropout")
     told_apart(rows, "last_loss", "weight_decay")
-    told_apart(rows, "last_loss", "n_chars")
-    if rows.best_loss[0, 0.1, 30_000] > rows.best_loss[0, 0.1, 3_000]:
+    if bands:  # a text that is short, or repeats itself, makes these two rows the same
+        told_apart(rows, "last_loss", "n_chars")
+    if bands and rows.best_loss[0, 0.1, 30_000] > rows.best_loss[0, 0.1, 3_000]:
         raise Mistake(
             "Ten times as much text ends with a higher loss: are the two swapped, or are these "
             "training losses?"

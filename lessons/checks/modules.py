@@ -6,13 +6,40 @@ Shapes: B batch, T time (positions), C channels (n_embd).
 import copy
 from collections.abc import Callable, Iterator
 
-from lessons.checks.compare import as_tensor, call, close
+from lessons.checks.compare import as_tensor, call, close, expect, leak, on_each
 from lessons.checks.verdict import Mistake
 
 import torch
 import torch.nn as nn
 
 Formula = Callable[[nn.Module, torch.Tensor], torch.Tensor]  # (layer, x) -> what it should give
+Case = tuple[tuple[int, int, int], Callable[[], nn.Module]]  # the shape of x, how to make a module
+
+
+def same_as_module(
+    answer: Callable, cases: dict[str, Case], mistakes: Callable[..., dict], ahead: str
+) -> None:
+    """Raise the Mistake that explains `answer(module, x)`, unless it is module(x) in each case.
+
+    `mistakes(module, x)` is what `expect` takes; `ahead` says what to do about any other leak.
+    """
+
+    def look(case: str, given: Case) -> None:
+        shape, make = given
+        generator = torch.Generator().manual_seed(shape[1])
+        module = make()
+        for p in module.parameters():  # large enough that each mistake shows
+            p.data = torch.randn(p.shape, generator=generator)
+        x = torch.randn(shape, generator=generator)
+        got = call(answer, module, x, case=case)
+        try:
+            expect(got, module(x), case, mistakes(module, x))
+        except Mistake as mistake:
+            if not mistake.known:
+                leak(lambda value: call(answer, module, value, case=case), x, case, ahead)
+            raise
+
+    on_each(cases, look)
 
 
 def build(answer: Callable, *sizes, case: str) -> nn.Module:
@@ -67,7 +94,9 @@ def _way_in(value: object) -> str:
     return "it is a tensor. Make it an `nn.Parameter`."
 
 
-def run(layer: nn.Module, x: torch.Tensor, case: str) -> tuple[torch.Tensor, torch.Tensor]:
+def output_and_input(
+    layer: nn.Module, x: torch.Tensor, case: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The layer's output, and the copy of x that it got, which wants a gradient."""
     got = []
     hook = layer.register_forward_pre_hook(lambda module, inputs: got.append(inputs[0]))
@@ -109,7 +138,7 @@ def sound(layer: nn.Module, x: torch.Tensor, formula: Formula, case: str) -> Non
     for training in (True, False):
         layer.train(training)
         which = f"{case}, after `{'train' if training else 'eval'}()`"
-        out, leaf = run(layer, x, which)
+        out, leaf = output_and_input(layer, x, which)
         right = formula(layer, leaf)
         if not close(out, right):
             raise Mistake(f"For {which}: it does something else than after `train()`.")

@@ -7,7 +7,7 @@ import copy
 
 from lessons.checks.bands import ROUNDED, exact
 from lessons.checks.compare import call, expect, on_each
-from lessons.checks.tables import rows_of
+from lessons.checks.tables import read_rows
 from lessons.checks.verdict import Mistake, check
 from lessons.evaluation import full_loss
 
@@ -79,10 +79,8 @@ def silencing_experiment(answer, model, data):
     """
     nh = model.body.n_head
     silenced = ["none", *range(nh)]
-    rows = rows_of(answer, {"silenced": silenced}, ["val_loss"])
+    rows = read_rows(answer, {"silenced": silenced}, ["val_loss"])
     got = torch.tensor(rows.val_loss.values)
-    if torch.unique(got).numel() == 1:
-        raise Mistake("All rows are equal: nothing was silenced in the model that was measured.")
 
     def losses(name="value", rows=True, keep=False) -> torch.Tensor:
         broken, hs = copy.deepcopy(model), model.body.value.out_features // nh
@@ -102,6 +100,8 @@ def silencing_experiment(answer, model, data):
             "train again, or run the cell that trains it."
         )
     right = losses()
+    if len(got.unique()) == 1 < len(right.unique()):
+        raise Mistake("All rows are equal: nothing was silenced in the model that was measured.")
     exact(rows, right[:, None].numpy())
     expect(got, right, "the losses on `some_val`", {
         "each row adds one more silenced head to those before it: put the weights back first.":

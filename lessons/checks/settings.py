@@ -7,7 +7,7 @@ import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pandas as pd
@@ -114,15 +114,32 @@ ELSEWHERE: list[Setting] = [
 
 
 @contextmanager
-def put_back(settings: list[Setting]) -> Iterator[None]:
-    """Read the settings, and afterwards set those again that have changed."""
-    before = [(read, put, read()) for read, put in settings]
+def put_back(settings: list[Setting]) -> Iterator[list[str]]:
+    """Read the settings, and afterwards set those again that have changed, each by itself.
+
+    Yields a list that then says what went wrong with those that cannot be set again.
+    """
+    before, lost = [], []
+    for read, put in settings:
+        with suppress(Exception):  # a folder that is gone already, say: nothing is known of it
+            before.append((read, put, read()))
     try:
-        yield
+        yield lost
     finally:
         for read, put, old in before:
-            if read() != old:
-                put(old)
+            try:
+                if not _still(read, old):
+                    put(old)
+            except Exception as error:
+                lost.append(f"{type(error).__name__}: {error}")
+
+
+def _still(read: Callable[[], object], old: object) -> bool:
+    """Whether a setting is what it was; what cannot be read or compared is not."""
+    try:
+        return bool(read() == old)
+    except Exception:
+        return False
 
 
 @contextmanager

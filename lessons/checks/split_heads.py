@@ -3,8 +3,10 @@
 Shapes: B batch, T time (positions), C channels (n_embd), nh heads, hs head size.
 """
 
-from lessons.checks.compare import call, expect, leak, on_each
-from lessons.checks.verdict import Mistake, check
+import functools
+
+from lessons.checks.modules import same_as_module
+from lessons.checks.verdict import check
 from lessons.multi_head import CausalSelfAttention
 
 import torch
@@ -46,25 +48,16 @@ def _one_head(module, x, hs: int) -> torch.Tensor:
 def attention_without_einops(answer):
     """`attention_without_einops(module, x)`: CausalSelfAttention, (B, T, C) -> (B, T, C)."""
 
-    def look(case: str, sizes: tuple) -> None:
-        (B, T, C), nh = sizes
-        generator = torch.Generator().manual_seed(T)
-        module = CausalSelfAttention(C, nh)
-        for p in module.parameters():  # large enough that each mistake shows
-            p.data = torch.randn(p.shape, generator=generator)
-        x = torch.randn(B, T, C, generator=generator)
-        got = call(answer, module, x, case=case)
-        try:
-            expect(got, module(x), case, _mistakes(module, x))
-        except Mistake as mistake:
-            if not mistake.known:
-                leak(lambda value: call(answer, module, value, case=case), x, case,
-                     "what comes later has a say in it.")  # fmt: skip
-            raise
-
     # Sizes and their roots are all different: what is divided by one is not taken for another.
     sizes = [((2, 7, 15), 3), ((3, 7, 10), 2), ((7, 1, 15), 5)]
-    on_each({f"x of shape {shape} and nh = {nh}": (shape, nh) for shape, nh in sizes}, look)
+    cases = {
+        f"x of shape {shape} and nh = {nh}": (
+            shape,
+            functools.partial(CausalSelfAttention, shape[-1], nh),
+        )
+        for shape, nh in sizes
+    }
+    same_as_module(answer, cases, _mistakes, "what comes later has a say in it.")
 
 
 def _mistakes(module: CausalSelfAttention, x: torch.Tensor) -> dict[str, object]:

@@ -14,7 +14,7 @@ from lessons.checks.dice import (
     outcomes,
     standing_in,
 )
-from lessons.checks.modules import build, run, trainable, used
+from lessons.checks.modules import build, output_and_input, trainable, used
 from lessons.checks.verdict import Mistake, check
 from lessons.residual import ResidualBlock
 
@@ -59,7 +59,7 @@ def _in_use(block: nn.Module, x: torch.Tensor, drop: float) -> None:
     """Raise Mistake unless in use each addition is there, times 1 - drop, and can be trained."""
     block.eval()
     keep, case = 1 - drop, f"T = {x.shape[1]} and a block in use, drop = {drop}"
-    out, leaf = run(block, x, case)
+    out, leaf = output_and_input(block, x, case)
     with torch.no_grad():
         others = torch.stack([block(x) for _ in range(20)])
     if not close(others, out.expand_as(others)):
@@ -95,7 +95,7 @@ def _in_training(block: nn.Module, x: torch.Tensor) -> None:
     block.train()
     possible = {way: outcome(block, x, *way) for way in WAYS}
     for _ in range(20):  # enough to meet each of them, or all but one
-        out, leaf = run(block, x, "a block in training")
+        out, leaf = output_and_input(block, x, "a block in training")
         way = next((way for way in possible if close(out, possible[way])), None)
         if way:
             del possible[way]

@@ -7,7 +7,7 @@ from lessons.checks.verdict import Mistake
 import pandas as pd
 
 
-def rows_of(table: object, settings: dict[str, list], measured: list[str]) -> pd.DataFrame:
+def read_rows(table: object, settings: dict[str, list], measured: list[str]) -> pd.DataFrame:
     """A copy of the table, indexed by its settings, with the expected rows in order, as floats.
 
     `settings` has a list of values for each column that says what was tried: the n-th values
@@ -49,7 +49,7 @@ def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
     # A column with text in it, such as "none" beside 0, may be all text.
     as_text = [any(isinstance(value, str) for value in values) for values in settings.values()]
     found = [n for n, values in enumerate(zip(*columns, strict=True))
-             if all(map(_same, values, row, as_text))]  # fmt: skip
+             if all(map(_is_setting, values, row, as_text))]  # fmt: skip
     if len(found) != 1:
         there = "; ".join(
             f"{name}: {', '.join(dict.fromkeys(repr(_plain(value)) for value in values))}"
@@ -62,7 +62,7 @@ def _place(table: pd.DataFrame, settings: dict[str, list], row: tuple) -> int:
     return found[0]
 
 
-def _same(value: object, expected: object, as_text: bool) -> bool:
+def _is_setting(value: object, expected: object, as_text: bool) -> bool:
     value = _plain(value)
     if isinstance(value, str):
         return as_text and value == str(expected)

@@ -36,7 +36,7 @@ def changed(given: object, left: object, name: str, seen: set[int] | None = None
     parts = None if isinstance(given, FRAMES) else getattr(given, "__dict__", None)
     if isinstance(parts, dict) and not isinstance(given, type | FunctionType):
         return _changed_object(parts, vars(left), name, seen)
-    return None if _same(given, left) else name
+    return None if _equal(given, left) else name
 
 
 def _first(parts, seen: set[int]) -> str | None:
@@ -70,7 +70,7 @@ def _changed_object(given: dict, left: dict, name: str, seen: set[int]) -> str |
     return None
 
 
-def _same(given: object, left: object) -> bool:
+def _equal(given: object, left: object) -> bool:
     if isinstance(given, FRAMES):
         return given.equals(left) and str(given.axes) == str(left.axes)
     if isinstance(given, np.ndarray):

@@ -22,10 +22,10 @@ NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?")
 
 def printed(cell: nbformat.NotebookNode) -> str:
     """What a cell printed or returned, without figures and without what went to stderr."""
-    return "".join(filter(None, map(text_of, cell.get("outputs", []))))
+    return "".join(filter(None, map(output_text, cell.get("outputs", []))))
 
 
-def text_of(output: nbformat.NotebookNode) -> str | None:
+def output_text(output: nbformat.NotebookNode) -> str | None:
     """The text of an output, or None if it has none."""
     if output.output_type == "stream":
         return output.text if output.name == "stdout" else None
@@ -66,7 +66,7 @@ def as_before(new: list, old: list) -> list:
     """The new outputs, with the old text wherever it agrees with theirs, and without stderr."""
     new = [output for output in new if output.get("name") != "stderr"]
     for output, before in zip(new, old, strict=False):
-        texts = text_of(output), text_of(before)
+        texts = output_text(output), output_text(before)
         if None in texts or output.output_type != before.output_type or not agree(*texts):
             continue
         if output.output_type == "stream":

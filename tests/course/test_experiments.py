@@ -3,13 +3,15 @@
 import decimal
 import importlib
 import math
+import random
 from collections.abc import Callable
 
 from lessons import checks
-from lessons.checks import again, attention, averaging, bands, residual
-from lessons.checks.tables import rows_of
+from lessons.checks import again, attention, averaging, bands, on_record, residual
+from lessons.checks.tables import read_rows
 from lessons.dataset import encode_and_split
 from lessons.language_model import LanguageModel
+from lessons.multi_head import CausalSelfAttention
 from lessons.records import EXPERIMENTS_DIR
 from lessons.residual import ResidualBlock
 from lessons.training import EVAL_ITERS, estimate_loss, train
@@ -70,7 +72,7 @@ def read(experiment: str, table: pd.DataFrame) -> pd.DataFrame:
     """The table as its check reads it."""
     right = table_of(experiment)
     settings = {name: right[name].tolist() for name in settings_of(right)}
-    return rows_of(table, settings, [name for name in right if name not in settings])
+    return read_rows(table, settings, [name for name in right if name not in settings])
 
 
 def objects(values) -> pd.Series:
@@ -259,6 +261,137 @@ def test_a_first_loss_in_another_unit_is_noticed_on_any_text(factor, hint):
 def test_a_negative_loss_is_noticed_on_any_text():
     table = changed(lambda losses: -losses)(table_of("scale_experiment"))
     assert "is never negative" in verdict_on("scale_experiment", table).message
+
+
+# What the solutions measured on other texts: one that is easy, one whose end is another language,
+# one that only luck could tell the end of, and one of a single character.
+EASY, SINGLE = "ab" * 10_000, "a" * 20_000
+SHIFTING = "".join(random.Random(0).choices("abcdefgh ", k=18_000)) + "XYZWVUTS\n" * 222
+LUCKY = "".join(random.Random(0).choices("abc", k=30_000))
+ELSEWHERE = [
+    ("context_experiment", EASY, {
+        "first_loss": math.log(2),
+        "val_loss": [0.001723, 0.001272, 0.001246, 0.001142, 0.001042, 0.000430]}),
+    ("context_experiment", SHIFTING, {"first_loss": math.log(18), "val_loss": math.log(18)}),
+    ("context_experiment", LUCKY, {
+        "first_loss": math.log(3), "val_loss": [1.0986, 1.0988, 1.0987, 1.0987, 1.0985, 1.0986]}),
+    ("scale_experiment", EASY, {
+        "first_loss": [0.6615, 0.6327, 0.6407, 0.6328, 0.6428, 0.6452],
+        "val_loss": [0.000080, 0.000094, 0.000103, 0.000095, 0.000110, 0.173662]}),
+    ("scale_experiment", SHIFTING, {
+        "first_loss": [2.9154, 2.94415, 2.95381, 2.92889, 2.95487, 2.95672],
+        "val_loss": [6.972, 7.08436, 7.2281, 7.11581, 7.24498, 6.9473]}),
+    ("rate_experiment", EASY, {
+        "first_loss": 3 * [0.69637] + 3 * [0.69648], "val_loss": 0.0,
+        "dead_units": [15, 6, 4, 3, 3, 0]}),
+    ("rate_experiment", LUCKY, {
+        "first_loss": 3 * [1.10519] + 3 * [1.10494],
+        "val_loss": [1.09862, 1.09863, 1.09864, 1.09855, 1.09858, 1.0984],
+        "dead_units": [72, 128, 128, 33, 74, 116]}),
+    ("depth_experiment", EASY, {
+        "parameters": 2 * [12866, 25346, 50306, 100226],
+        "first_loss": [0.66345, 0.24044, 1.25975, 0.84437, 0.64378, 0.26282, 1.11606, 0.88396],
+        "val_loss": [1.13e-05, 8.2e-07, 0, 0, 1.42e-05, 5.66e-06, 5.96e-07, 2.98e-08]}),
+    ("warmup_experiment", EASY, {
+        "first_loss": 3 * [0.76174] + [0.76502],
+        "last_loss": [0.000602, 0.000202, 0.000261, 0.000552]}),
+    ("warmup_experiment", LUCKY, {
+        "first_loss": 3 * [1.16186] + [1.19382],
+        "last_loss": [1.10306, 1.10222, 1.10246, 1.10362]}),
+    ("rescue_experiment", EASY, {
+        "best_step": 300,
+        "best_loss": [0.0000331, 0.0000472, 0.0000324, 0.0000571, 0.0000683, 0.0000331],
+        "last_loss": [0.0000331, 0.0000472, 0.0000324, 0.0000571, 0.0000683, 0.0000331]}),
+    ("scale_experiment", SINGLE, {"first_loss": 0.0, "val_loss": 0.0}),
+    ("context_experiment", SINGLE, {"first_loss": 0.0, "val_loss": 0.0}),
+    ("rescue_experiment", SINGLE, {"best_step": 0, "best_loss": 0.0, "last_loss": 0.0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("experiment", "text", "measured"), ELSEWHERE)
+def test_what_the_solution_measured_on_another_text_passes(experiment, text, measured, monkeypatch):
+    monkeypatch.setattr(again, "EVAL_BATCH_SIZE", 2)  # nothing is run again: it only takes time
+    monkeypatch.setattr(again, "begins", lambda *row: False)
+    table = table_of(experiment).assign(**measured)
+    for form in (table, table.round(4), table.round(3)):
+        verdict = getattr(checks, experiment)(form, text)
+        assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("losses", [
+    lambda v: v / 100,  # an easy text, or a leak
+    lambda v: v + 3,  # a short text, or gradients that were not cleared
+])  # fmt: skip
+@pytest.mark.parametrize("experiment", RECORDED)
+def test_what_may_be_honest_elsewhere_is_not_on_tiny_shakespeare(
+    experiment, losses, known, monkeypatch
+):
+    names = [c for c in table_of(experiment) if c.endswith("loss") and c != "first_loss"]
+    table = table_of(experiment)
+    table[names] = losses(table[names])
+    said = verdict_on(experiment, table).message
+    assert "no model of this course comes near that" in said or "the loss of a model that" in said
+    monkeypatch.setattr(bands, "is_tiny_shakespeare", lambda text: False)
+    monkeypatch.setattr(averaging, "full_loss", lambda *sizes: table[names[0]][0])
+    verdict = verdict_on(experiment, table)
+    assert verdict.passed, verdict
+
+
+def test_a_text_of_one_character_has_no_heads_to_tell_apart():
+    model = LanguageModel(1, 8, 8, CausalSelfAttention(8, 2))
+    table = pd.DataFrame({"silenced": ["none", 0, 1], "val_loss": 0.0})
+    verdict = checks.silencing_experiment(table, model, torch.zeros(100, dtype=torch.long))
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "a longer text"])
+def test_a_text_that_is_too_short_is_no_fault_of_the_answer(text):
+    table = table_of("scale_experiment").assign(first_loss=math.log(len(set(text))))
+    verdict = checks.scale_experiment(table, text)
+    assert verdict.word == "not checked" and "use a longer text" in verdict.message
+
+
+DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_text(""),
+    "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "bytes": lambda path: path.write_bytes(b"\xff" + path.read_bytes()),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "another header": lambda path: path.write_text(path.read_text().replace("measured", "m", 1)),
+    "a word": lambda path: path.write_text(path.read_text().replace("4.", "four", 1)),
+    "no number": lambda path: path.write_text(path.read_text().replace("_loss,4.2", "_loss,,", 1)),
+    "a header alone": lambda path: path.write_text(path.read_text().splitlines()[0] + "\n"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    """A copy of the record that the checks compare with."""
+    monkeypatch.setattr(on_record, "EXPERIMENTS_DIR", tmp_path)
+    path = tmp_path / "exercises.csv"
+    path.write_bytes((EXPERIMENTS_DIR / path.name).read_bytes())
+    return path
+
+
+def assert_the_record_is_blamed(verdict: checks.Verdict) -> None:
+    assert verdict.word == "not checked" and "not checked" in verdict._repr_html_()
+    assert "your answer was not looked at" in verdict.message
+    assert "`git checkout -- " in verdict.message and "docstring" not in verdict.message
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_record_that_is_damaged_is_not_the_answers_fault(damage, record, known):
+    DAMAGES[damage](record)
+    for experiment in RECORDED:
+        assert_the_record_is_blamed(verdict_on(experiment, table_of(experiment)))
+
+
+@pytest.mark.parametrize("experiment", RECORDED)
+def test_a_record_that_lacks_a_line_is_not_the_answers_fault(experiment, record, known):
+    lines = record.read_text().splitlines(keepends=True)
+    for n in [n for n, line in enumerate(lines) if line.startswith(experiment)][::9]:
+        record.write_text("".join(lines[:n] + lines[n + 1 :]))
+        assert_the_record_is_blamed(verdict_on(experiment, table_of(experiment)))
 
 
 def test_weights_that_are_not_enlarged_as_they_should_be_are_noticed_on_any_text(monkeypatch):

@@ -1,16 +1,22 @@
 """What a check makes of stubs, other errors, loops, imports, traces and odd results."""
 
 import functools
+import gc
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
 
 from lessons import checks
+from lessons.batches import get_batch
 from lessons.checks.verdict import LONGEST
+from lessons.errors import BadInput
+from lessons.evaluation import full_loss
 from test_checks import SOLVED
 
 import numpy as np
@@ -353,6 +359,109 @@ def test_what_an_answer_sets_for_the_whole_process_is_put_back(setting):
     assert "ZeroDivisionError" in checks.average_by_cumsum(lambda x: (setting(), 1 / 0)).message
     assert checks.attempt(setting) is not None
     assert process() == before
+
+
+def leave_for_nowhere():
+    folder = Path(tempfile.mkdtemp())
+    os.chdir(folder)
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("setting", [
+    leave_for_nowhere,
+    lambda: vars(os).pop("environ", None),
+    lambda: setattr(os, "environ", {"A": torch.ones(2)}),
+    lambda: setattr(sys, "path", None),
+    lambda: sys.path.append(torch.ones(2)),
+    lambda: vars(sys).pop("stdout", None),
+    lambda: vars(torch._tensor_str.PRINT_OPTS).clear(),
+    lambda: setattr(warnings, "filters", 7),
+    lambda: setattr(logging.root, "level", "loud"),
+])  # fmt: skip
+def test_what_can_no_longer_be_read_is_put_back_with_all_the_rest(setting):
+    def spoil():
+        np.set_printoptions(precision=1)
+        torch.set_default_dtype(torch.float64)
+        setting()
+        sys.setrecursionlimit(4321)
+        gc.disable()
+
+    before = [process(), sys.getrecursionlimit(), gc.isenabled()]
+    verdict = checks.average_by_cumsum(lambda x: (average(x), spoil())[0])
+    assert verdict.passed and "cannot be put back" not in verdict.message, verdict
+    assert [process(), sys.getrecursionlimit(), gc.isenabled()] == before
+    checks.attempt(spoil)
+    assert [process(), sys.getrecursionlimit(), gc.isenabled()] == before
+
+
+@pytest.fixture
+def lose_the_folder(tmp_path, monkeypatch):
+    """What deletes the folder in which a check is called, and then sets something more."""
+
+    def lose():
+        shutil.rmtree(tmp_path / "mine")
+        os.chdir("/")
+        sys.setrecursionlimit(4321)
+        gc.disable()
+
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    return lose
+
+
+def test_a_folder_that_an_answer_deletes_is_named_and_the_rest_put_back(lose_the_folder):
+    before = sys.getrecursionlimit()
+
+    def answer(x):
+        if os.getcwd() != "/":
+            lose_the_folder()
+        return average(x)
+
+    verdict = checks.average_by_cumsum(answer)
+    assert verdict.passed and "Right in every case. Something that it changed" in verdict.message
+    assert "cannot be put back (FileNotFoundError" in verdict.message
+    assert sys.getrecursionlimit() == before and gc.isenabled()
+
+
+def test_a_folder_that_an_experiment_deletes_is_named_and_its_table_kept(lose_the_folder, capsys):
+    before = sys.getrecursionlimit()
+    assert checks.attempt(lambda: (lose_the_folder(), 7)[1]) == 7
+    assert "cannot be put back (FileNotFoundError" in capsys.readouterr().err
+    assert sys.getrecursionlimit() == before and gc.isenabled()
+
+
+def test_in_a_folder_that_is_gone_a_check_works(lose_the_folder, tmp_path):
+    (tmp_path / "mine").rmdir()
+    verdict = checks.average_by_cumsum(average)
+    assert str(verdict) == "average_by_cumsum: passed. Right in every case."
+
+
+# Whose BadInput it is.
+
+
+def too_long(*args):
+    raise BadInput("9 tokens do not fit a context of 8: crop them.")
+
+
+class TooLongInTheEnd(SOLVED["StochasticDepthBlock"]):
+    calls = 0
+
+    def forward(self, x):
+        TooLongInTheEnd.calls += 1
+        return super().forward(x) if self.calls < 100 else too_long()
+
+
+@pytest.mark.parametrize(("exercise", "answer"), [
+    ("average_by_cumsum", too_long),
+    ("perplexity", lambda model, data: full_loss(model, data[:1], 8)),
+    ("average_by_cumsum", lambda x: get_batch(x[0, :, 0], 2, 8)),
+    ("StochasticDepthBlock", TooLongInTheEnd),
+])  # fmt: skip
+def test_what_an_answer_provokes_is_the_answers(exercise, answer):
+    verdict = getattr(checks, exercise)(answer)
+    assert verdict.word == "not yet" and "our code raised BadInput at" in verdict.message, verdict
+    table = checks.attempt(lambda: too_long())
+    assert "your code raised BadInput" in checks.rescue_experiment(table, "text").message
 
 
 # Odd results, and right ones in another form.

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from lessons.corpus import DATA_DIR
+from lessons.corpus import DATA_DIR, holds_tiny_shakespeare
 from lessons.course.address import ROOT
 from lessons.course.catalogue import lesson_paths, solutions_of
 from lessons.course.outputs import COMPARED, PRINTS, agree, kind_of_print, printed
@@ -14,7 +14,6 @@ import nbformat
 import pytest
 
 LESSONS = lesson_paths(ROOT / "notebooks")
-TEXT = DATA_DIR / "input.txt"
 
 
 @pytest.mark.lint
@@ -76,7 +75,7 @@ CASES = [
 
 @pytest.mark.slow
 def test_nbval_compares_a_cell_as_its_tag_says(tmp_path):
-    if not TEXT.exists():
+    if not holds_tiny_shakespeare(DATA_DIR / "input.txt"):
         pytest.skip("Tiny Shakespeare is not here")
     cells = []
     for n, (tag, before, now, _) in enumerate(CASES, 1):

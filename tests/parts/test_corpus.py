@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lessons import corpus, files
 from lessons.at_scale.checkpoints import read_checkpoint
-from lessons.corpus import is_tiny_shakespeare, load_text, read_chunks
+from lessons.corpus import holds_tiny_shakespeare, is_tiny_shakespeare, load_text, read_chunks
 from lessons.errors import BadInput
 
 import pytest
@@ -56,6 +56,17 @@ def test_a_download_is_kept_and_not_repeated(server, tmp_path, capsys):
     assert (tmp_path / "data" / "input.txt").read_bytes() == BODY
     assert load_text(data_dir=tmp_path / "data") == BODY.decode()
     assert server.requests == 1 and capsys.readouterr().err == ""
+
+
+def test_a_file_is_told_by_what_the_lessons_read_in_it(server, tmp_path):
+    kept = tmp_path / "input.txt"
+    for raw in (BODY, b"\xef\xbb\xbf" + BODY, BODY.replace(b"\n", b"\r\n")):
+        kept.write_bytes(raw)
+        assert holds_tiny_shakespeare(kept)
+    for raw in (b"", BODY + b"\xff", BODY[1:]):
+        kept.write_bytes(raw)
+        assert not holds_tiny_shakespeare(kept)
+    assert not holds_tiny_shakespeare(tmp_path) and not holds_tiny_shakespeare(tmp_path / "no.txt")
 
 
 @pytest.mark.parametrize("mode", ["cut off", "wrong", "gone", "silent"])

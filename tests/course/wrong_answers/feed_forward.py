@@ -26,9 +26,12 @@ WRONG = [
         "there are 128 units": table(dead_units=[0, 3, 1024, 0, 0, 3]),
         "this one was already trained": table(first_loss=[4.2, 2.6, 2.6, 3.4, 2.6, 2.5]),
         "`learning_rate` 0.003 and 0.03 have": table(
-            val_loss=[2.571, 2.571, 2.571, 2.58, 2.53, 2.69]),
-        "`activation` ReLU and LeakyReLU have": table(val_loss=2 * [2.571, 2.56, 3.37]),
+            val_loss=[2.57137, 2.57137, 2.57137, 2.58, 2.53, 2.69]),
+        "`activation` ReLU and LeakyReLU have": table(val_loss=2 * [2.57137, 2.56, 3.37]),
+    }, facts=(ANOTHER_TEXT,), right=RIGHT),
+    Wrong("rate_experiment", {
         "are the names swapped": table(dead_units=[0, 0, 3, 0, 3, 128]),
         "on at *none* of the tokens": table(dead_units=[128, 125, 6, 128, 128, 0]),
-    }, facts=(ANOTHER_TEXT,), right=RIGHT),
+        "does it see the future": table(val_loss=[0.6, 0.5, 3.3, 0.6, 0.5, 0.7]),
+    }, facts=(ANOTHER_TEXT,), known=True),
 ]  # fmt: skip

@@ -130,11 +130,14 @@ WRONG = [
     }),
     Wrong("warmup_experiment", {
         "this one was already trained": table(first_loss=[4.55, 3.4, 2.7, 2.7]),
-        "`warmup` 50 and 100 have": table(last_loss=[3.38, 2.711, 2.711, 2.60]),
-        "`block` post and pre have": table(last_loss=[3.381, 2.71, 2.66, 3.381]),
+        "`warmup` 50 and 100 have": table(last_loss=[3.38, 2.71137, 2.71137, 2.60]),
+        "`block` post and pre have": table(last_loss=[3.38137, 2.71, 2.66, 3.38137]),
+        "0 rows for block pre, warmup 0": RIGHT[:3],
+    }, facts=(ANOTHER_TEXT,), right=RIGHT),
+    Wrong("warmup_experiment", {
         "The warm-up changes next to nothing": table(last_loss=[3.381, 3.37, 3.36, 2.60]),
         "were the gradients not cleared": table(last_loss=[3.38, 8.77, 4.79, 2.60]),
         "are the names swapped": table(last_loss=[2.901, 2.71, 2.66, 3.38]),
-        "0 rows for block pre, warmup 0": RIGHT[:3],
-    }, facts=(ANOTHER_TEXT,), right=RIGHT),
+        "does it see the future": table(last_loss=[3.38, 0.9, 0.8, 0.7]),
+    }, facts=(ANOTHER_TEXT,), known=True),
 ]  # fmt: skip

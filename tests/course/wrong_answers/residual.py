@@ -34,10 +34,14 @@ WRONG = [
     Wrong("depth_experiment", {
         "count those of the whole model": table(parameters=8 * [16961]),
         "this one was already trained": table(first_loss=[4.3] + 7 * [2.6]),
-        "`divided` False and True have": table(val_loss=2 * [2.64, 2.571, 2.53, 2.50]),
+        "`divided` False and True have": table(val_loss=2 * [2.64, 2.57137, 2.53, 2.50]),
         "the root of *twice* the depth": table(
-            val_loss=[2.641, 2.57, 2.53, 2.50, 2.641, 2.59, 2.56, 2.54]),
-        "is `divided` the wrong way round": table(divided=4 * [True] + 4 * [False]),
+            val_loss=[2.64137, 2.57, 2.53, 2.50, 2.64137, 2.59, 2.56, 2.54]),
         "0 rows for divided False, depth 8": RIGHT[RIGHT.depth < 8],
     }, facts=(ANOTHER_TEXT,), right=RIGHT),
+    Wrong("depth_experiment", {
+        "is `divided` the wrong way round": table(
+            first_loss=[4.38, 4.46, 4.47, 4.55, 4.38, 4.41, 4.39, 4.7]),
+        "does it see the future": table(val_loss=[0.64, 0.57, 0.53, 0.5, 0.65, 0.59, 0.56, 0.54]),
+    }, facts=(ANOTHER_TEXT,), known=True),
 ]  # fmt: skip
