@@ -10,18 +10,14 @@ import io
 from itertools import product
 from pathlib import Path
 
-from lessons.arguments import SEED, Parser
+from experiment import experiment_parser, measure_missing
 from lessons.checks.tables import label
 from lessons.corpus import load_text, sha256
 from lessons.course.notebook_file import read_notebook
-from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
-from lessons.files import check_writable
-from lessons.records import EXPERIMENTS_DIR, Record
+from lessons.records import Record
 
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
 # Lesson -> its experiment, and the columns that say what was tried. Those of lessons 1 and 4 are
@@ -53,42 +49,35 @@ def table_of(lesson: str, seed: int) -> pd.DataFrame:
     return scope[EXPERIMENTS[lesson][0]]()
 
 
-def rows_of(table: pd.DataFrame, lesson: str, seed: int) -> pd.DataFrame:
+def rows_of(table: pd.DataFrame, settings: list[str]) -> list[dict]:
     """A solution's table as rows of the record, one for each thing measured."""
-    experiment, settings = EXPERIMENTS[lesson]
     indexed = table.set_index(settings)
-    rows = [
-        (experiment, label(indexed, n), seed, column, indexed[column].iloc[n])
+    return [
+        {"row": label(indexed, n), "measured": column, "value": indexed[column].iloc[n]}
         for n in range(len(indexed))
         for column in indexed
         if column != "parameters"  # which a seed does not change
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 @exits_cleanly
 def main() -> None:
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    # 1337 is the notebooks' own.
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[1337, *range(4)], metavar="SEED",
-                        help="which seeds are measured")  # fmt: skip
+    seeds = [1337, *range(4)]  # 1337 is the notebooks' own
+    parser = experiment_parser(__doc__, seeds, max_iters=False)
     parser.add_argument("--lessons", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
                         help="whose experiments (default: all)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     setting = {"experiment": "exercises", "text_sha256": sha256(load_text())}
     record = Record(args.out, "exercises", setting, KEYS, COLUMNS, float_format="%.5f")
-    measured_on = machine_facts(pick_device("cpu")) | {"threads_per_seed": 1}
     lesson_of = {EXPERIMENTS[lesson][0]: lesson for lesson in args.lessons}
     runs = [(experiment, seed) for seed, experiment in product(args.seeds, lesson_of)]
-    missing = record.missing(runs, measured_on, args.force)
-    check_writable(args.out)
-    for experiment, seed in tqdm(missing, unit="table"):
+
+    def measure(experiment: str, seed: int) -> list[dict]:
         with contextlib.redirect_stderr(io.StringIO()):  # the bars of single runs
             table = table_of(lesson_of[experiment], seed)
-        record.add(rows_of(table, lesson_of[experiment], seed), measured_on)
+        return rows_of(table, EXPERIMENTS[lesson_of[experiment]][1])
+
+    measure_missing(record, runs, measure, args.force)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from lessons.records import EXPERIMENTS_DIR
 import nbformat
 import pandas as pd
 import pytest
+import torch
 
 CELLS = {
     "imports": "import pandas as pd\nimport torch\nfrom lessons.training import train",
@@ -29,7 +30,7 @@ def measure(tmp_path, monkeypatch):
     nbformat.write(notebook, tmp_path / "03_single_head_solutions.ipynb")
     monkeypatch.setattr(measure_exercises, "SOLUTIONS", tmp_path)
     monkeypatch.setattr(measure_exercises, "load_text", lambda: "some text")
-    monkeypatch.setattr(measure_exercises.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
 
     def run(*seeds: int) -> pd.DataFrame:
         arguments = ["--out", str(tmp_path), "--lessons", "03_single_head", "--seeds"]
