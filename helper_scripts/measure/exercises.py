@@ -7,14 +7,16 @@ as soon as it ends; what is there is not run again.
 import contextlib
 import functools
 import io
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from experiment import experiment_parser, measure_missing
 from lessons.checks.tables import label
 from lessons.corpus import load_text, sha256
 from lessons.course.notebook_file import read_notebook
-from lessons.errors import exits_cleanly
+from lessons.errors import BadInput, exits_cleanly
 from lessons.records import Record
 
 import pandas as pd
@@ -30,23 +32,41 @@ EXPERIMENTS = {
     "07_post_vs_pre_norm": ("warmup_experiment", ["block", "warmup"]),
     "08_scaling_up": ("rescue_experiment", ["dropout", "weight_decay", "n_chars"]),
 }
+OWN_SEED = "manual_seed(1337)"  # as the notebooks write it
 KEYS = ["experiment", "seed"]
 COLUMNS = ["experiment", "row", "seed", "measured", "value"]
 
 
+def code_of(lesson: str, seed: int) -> str:
+    """The code of a lesson's solution, with `seed` wherever a seed is set.
+
+    Raises BadInput if the experiment sets none, or one that is not the notebooks' own.
+    """
+    path = SOLUTIONS / f"{lesson}_solutions.ipynb"
+    cells = {cell.id: cell.source for cell in read_notebook(path).cells}
+    # Run and not copied: a copy of the solutions here would drift away from them.
+    code = "\n\n".join(cells.get(name, "") for name in ("imports", "before-3", "solution-3"))
+    n_set = code.count("manual_seed(")
+    if OWN_SEED not in cells.get("solution-3", "") or code.count(OWN_SEED) < n_set:
+        raise BadInput(f"{path} must set each seed with {OWN_SEED}, and its cell solution-3 one: "
+                       "else no other seed can be tried.")  # fmt: skip
+    return code.replace(OWN_SEED, f"manual_seed({seed})")
+
+
 def table_of(lesson: str, seed: int) -> pd.DataFrame:
     """The table that a lesson's solution makes when weights and batches come from `seed`."""
-    notebook = read_notebook(SOLUTIONS / f"{lesson}_solutions.ipynb")
-    cells = {cell.id: cell.source for cell in notebook.cells}
-    scope = {}
-    # Run and not copied: a copy of the solutions here would drift away from them.
-    for name in ("imports", "before-3", "solution-3"):
-        exec(cells.get(name, "").replace("manual_seed(1337)", f"manual_seed({seed})"), scope)
-        for loop in ("train", "train_at_scale"):  # they draw the batches with a seed of their own
-            if loop in scope:
-                function = getattr(scope[loop], "func", scope[loop])
-                scope[loop] = functools.partial(function, seed=seed)
-    return scope[EXPERIMENTS[lesson][0]]()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{lesson}_solutions.py"
+        path.write_text(code_of(lesson, seed), encoding="utf-8")
+        spec = spec_from_file_location(path.stem, path)
+        solution = module_from_spec(spec)
+        spec.loader.exec_module(solution)
+        loops = {"train", "train_at_scale"} & vars(solution).keys()
+        if not loops:
+            raise BadInput(f"The solution of {lesson} imports no loop that could take a seed.")
+        for loop in loops:  # they draw the batches with a seed of their own
+            setattr(solution, loop, functools.partial(getattr(solution, loop), seed=seed))
+        return getattr(solution, EXPERIMENTS[lesson][0])()
 
 
 def rows_of(table: pd.DataFrame, settings: list[str]) -> list[dict]:
