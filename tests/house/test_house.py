@@ -96,6 +96,17 @@ def test_no_text_is_run_as_code(path):
     assert not called & {"exec", "eval", "compile"}
 
 
+# Parser itself, and what a workshop starts before any package is there.
+OTHERS = {ROOT / "lessons" / "arguments.py", ROOT / "helper_scripts" / "workshop" / "start.py"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted({*map(path_of, HOUSE), *SCRIPTS} - OTHERS), ids=lambda path: path.stem
+)
+def test_every_command_line_is_read_by_our_parser_and_a_wrong_word_gets_one_sentence(path):
+    assert "ArgumentParser" not in path.read_text(encoding="utf-8")
+
+
 def test_no_two_scripts_have_the_same_name_so_that_tests_can_import_each():
     names = [script.stem for script in SCRIPTS]
     assert len(set(names)) == len(names)
