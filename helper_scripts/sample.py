@@ -24,7 +24,7 @@ def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
         run = None
     path = find_checkpoint(folder, run, names=("best.pt", "last.pt", "previous.pt"))
     if path is None:
-        raise BadInput(f"{folder} holds no checkpoint: train one with `make train`.")
+        raise BadInput(f"{folder} holds no checkpoint: train one with helper_scripts/train.py.")
     checkpoint = read_checkpoint(path)
     run = described(checkpoint, path)
     model = GPT(run.shape)

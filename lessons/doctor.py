@@ -79,7 +79,8 @@ def python_row(version: tuple[int, int]) -> tuple[str, str, str]:
     if version < OLDEST:
         verdict = f"FIX: Python {name} is too old: install " + "{}.{} or newer".format(*OLDEST)
     elif version > NEWEST_TESTED:
-        verdict = "note: newer than tested; if pip finds no torch: make PYTHON=python3.13 lab"
+        verdict = "note: newer than tested; if pip finds no torch, install {}.{}"
+        verdict = verdict.format(*NEWEST_TESTED)
     return "Python", f"{name} in {sys.prefix}", verdict
 
 
@@ -138,7 +139,9 @@ def text_row() -> tuple[str, str, str]:
         if corpus.is_tiny_shakespeare("".join(corpus.read_chunks(path))):
             return "text", "Tiny Shakespeare", "ok"
     except corpus.BadInput as error:
-        return "text", str(error), "FIX: mv data/input.txt data/unusable.txt"
+        names = [os.path.join("data", name) for name in ("input.txt", "unusable.txt")]
+        move = "move" if os.name == "nt" else "mv"
+        return "text", str(error), f"FIX: {move} {names[0]} {names[1]}"
     return "text", "another text", "note: losses will not match the table"
 
 

@@ -147,6 +147,8 @@ def read_losses(folder: Path = LOSSES_DIR) -> pd.DataFrame:
     """Every CSV of a folder in one table, with a column `rung` (the file's stem), in order."""
     paths = sorted(folder.glob("*.csv"))
     if not paths:
-        raise BadInput(f"{folder} holds no loss files: measure some with `make ladder`.")
+        raise BadInput(
+            f"{folder} holds no loss files: measure some with helper_scripts/measure/ladder.py."
+        )
     tables = [read_csv(path, COLUMNS).assign(rung=path.stem) for path in paths]
     return pd.concat(tables, ignore_index=True)

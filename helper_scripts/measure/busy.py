@@ -9,6 +9,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
+from experiment import measure_missing
 from lessons.arguments import FEW, Parser
 from lessons.at_scale.state import TrainingState
 from lessons.at_scale.step import train_step
@@ -16,15 +17,12 @@ from lessons.corpus import load_text, sha256
 from lessons.dataset import encode_and_split
 from lessons.device import machine_facts, pick_device
 from lessons.errors import BadInput, exits_cleanly
-from lessons.files import check_writable
 from lessons.gpt import GPT
 from lessons.presets import Preset, find_preset
 from lessons.records import EXPERIMENTS_DIR, Record
 from lessons.timing import calls_per_second
 
-import pandas as pd
 import torch
-from tqdm import tqdm
 
 PRESET = "cpu"
 KEYS = ["way", "busy_loops", "seed"]  # here a seed is a repetition
@@ -77,11 +75,11 @@ def main() -> None:
     runs = [(way, n, seed) for seed, n, way in product(range(args.repeats), range(3), WAYS)]
     if not args.force:
         record.check_machine(measured_on)
-    missing = record.missing(runs, measured_on, args.force)
-    check_writable(args.out)
-    for way, n, seed in tqdm(missing, unit="run"):
-        row = (way, n, seed, beside(n, way))
-        record.add(pd.DataFrame([row], columns=record.columns), measured_on)
+
+    def measure(way: str, busy_loops: int, seed: int) -> list[dict]:
+        return [{"steps_per_second": beside(busy_loops, way)}]
+
+    measure_missing(record, runs, measure, args.force, measured_on)
     print(record.rows().groupby(["way", "busy_loops"]).steps_per_second.median().unstack().round(1))
 
 

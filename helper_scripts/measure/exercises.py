@@ -7,21 +7,19 @@ as soon as it ends; what is there is not run again.
 import contextlib
 import functools
 import io
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from lessons.arguments import SEED, Parser
+from experiment import experiment_parser, measure_missing
 from lessons.checks.tables import label
 from lessons.corpus import load_text, sha256
 from lessons.course.notebook_file import read_notebook
-from lessons.device import machine_facts, pick_device
-from lessons.errors import exits_cleanly
-from lessons.files import check_writable
-from lessons.records import EXPERIMENTS_DIR, Record
+from lessons.errors import BadInput, exits_cleanly
+from lessons.records import Record
 
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
 # Lesson -> its experiment, and the columns that say what was tried. Those of lessons 1 and 4 are
@@ -34,61 +32,72 @@ EXPERIMENTS = {
     "07_post_vs_pre_norm": ("warmup_experiment", ["block", "warmup"]),
     "08_scaling_up": ("rescue_experiment", ["dropout", "weight_decay", "n_chars"]),
 }
+OWN_SEED = "manual_seed(1337)"  # as the notebooks write it
 KEYS = ["experiment", "seed"]
 COLUMNS = ["experiment", "row", "seed", "measured", "value"]
 
 
+def code_of(lesson: str, seed: int) -> str:
+    """The code of a lesson's solution, with `seed` wherever a seed is set.
+
+    Raises BadInput if the experiment sets none, or one that is not the notebooks' own.
+    """
+    path = SOLUTIONS / f"{lesson}_solutions.ipynb"
+    cells = {cell.id: cell.source for cell in read_notebook(path).cells}
+    # Run and not copied: a copy of the solutions here would drift away from them.
+    code = "\n\n".join(cells.get(name, "") for name in ("imports", "before-3", "solution-3"))
+    n_set = code.count("manual_seed(")
+    if OWN_SEED not in cells.get("solution-3", "") or code.count(OWN_SEED) < n_set:
+        raise BadInput(f"{path} must set each seed with {OWN_SEED}, and its cell solution-3 one: "
+                       "else no other seed can be tried.")  # fmt: skip
+    return code.replace(OWN_SEED, f"manual_seed({seed})")
+
+
 def table_of(lesson: str, seed: int) -> pd.DataFrame:
     """The table that a lesson's solution makes when weights and batches come from `seed`."""
-    notebook = read_notebook(SOLUTIONS / f"{lesson}_solutions.ipynb")
-    cells = {cell.id: cell.source for cell in notebook.cells}
-    scope = {}
-    # Run and not copied: a copy of the solutions here would drift away from them.
-    for name in ("imports", "before-3", "solution-3"):
-        exec(cells.get(name, "").replace("manual_seed(1337)", f"manual_seed({seed})"), scope)
-        for loop in ("train", "train_at_scale"):  # they draw the batches with a seed of their own
-            if loop in scope:
-                function = getattr(scope[loop], "func", scope[loop])
-                scope[loop] = functools.partial(function, seed=seed)
-    return scope[EXPERIMENTS[lesson][0]]()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{lesson}_solutions.py"
+        path.write_text(code_of(lesson, seed), encoding="utf-8")
+        spec = spec_from_file_location(path.stem, path)
+        solution = module_from_spec(spec)
+        spec.loader.exec_module(solution)
+        loops = {"train", "train_at_scale"} & vars(solution).keys()
+        if not loops:
+            raise BadInput(f"The solution of {lesson} imports no loop that could take a seed.")
+        for loop in loops:  # they draw the batches with a seed of their own
+            setattr(solution, loop, functools.partial(getattr(solution, loop), seed=seed))
+        return getattr(solution, EXPERIMENTS[lesson][0])()
 
 
-def record_rows(table: pd.DataFrame, lesson: str, seed: int) -> pd.DataFrame:
+def record_rows(table: pd.DataFrame, settings: list[str]) -> list[dict]:
     """A solution's table as rows of the record, one for each thing measured."""
-    experiment, settings = EXPERIMENTS[lesson]
     indexed = table.set_index(settings)
-    rows = [
-        (experiment, label(indexed, n), seed, column, indexed[column].iloc[n])
+    return [
+        {"row": label(indexed, n), "measured": column, "value": indexed[column].iloc[n]}
         for n in range(len(indexed))
         for column in indexed
         if column != "parameters"  # which a seed does not change
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 @exits_cleanly
 def main() -> None:
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    # 1337 is the notebooks' own.
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[1337, *range(4)], metavar="SEED",
-                        help="which seeds are measured")  # fmt: skip
+    seeds = [1337, *range(4)]  # 1337 is the notebooks' own
+    parser = experiment_parser(__doc__, seeds, max_iters=False)
     parser.add_argument("--lessons", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
                         help="whose experiments (default: all)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     setting = {"experiment": "exercises", "text_sha256": sha256(load_text())}
     record = Record(args.out, "exercises", setting, KEYS, COLUMNS, float_format="%.5f")
-    measured_on = machine_facts(pick_device("cpu")) | {"threads_per_seed": 1}
     lesson_of = {EXPERIMENTS[lesson][0]: lesson for lesson in args.lessons}
     runs = [(experiment, seed) for seed, experiment in product(args.seeds, lesson_of)]
-    missing = record.missing(runs, measured_on, args.force)
-    check_writable(args.out)
-    for experiment, seed in tqdm(missing, unit="table"):
+
+    def measure(experiment: str, seed: int) -> list[dict]:
         with contextlib.redirect_stderr(io.StringIO()):  # the bars of single runs
             table = table_of(lesson_of[experiment], seed)
-        record.add(record_rows(table, lesson_of[experiment], seed), measured_on)
+        return record_rows(table, EXPERIMENTS[lesson_of[experiment]][1])
+
+    measure_missing(record, runs, measure, args.force)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from lessons.arguments import COUNT, SEED, Parser, Range
+from experiment import experiment_parser
+from lessons.arguments import Range
 from lessons.console import use_consoles
 from lessons.corpus import load_text
 from lessons.device import machine_facts, pick_device
@@ -29,20 +30,15 @@ Task = tuple[Rung, int]  # a rung and a seed
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__)
+    parser = experiment_parser(__doc__, range(5), LOSSES_DIR)
     every = [rung.name for rung in RUNGS]
     parser.add_argument("--rungs", nargs="+", default=every, metavar="RUNG",
                         help="names or numbers (default: all)")  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2, 3, 4], metavar="SEED",
-                        help="which seeds (default: 0 1 2 3 4)")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu (default, as for the recorded "
                         "losses), cuda or mps")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=LOSSES_DIR, help="folder of the loss files")
     parser.add_argument("--text", type=Path, help="your own text (default: Tiny Shakespeare)")
-    parser.add_argument("--max-iters", type=COUNT, help="fewer steps, for a first try")
     parser.add_argument("--jobs", type=JOBS, help="seeds side by side, a thread each (default: 2 "
                         "on a CPU that has two cores, else 1)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
     if args.jobs is None:
         args.jobs = min(2, os.cpu_count() or 1) if args.device == "cpu" else 1

@@ -8,19 +8,18 @@ from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
-from lessons.arguments import COUNT, RATE, SEED, Parser, Range
+from experiment import experiment_parser, measure_missing
+from lessons.arguments import RATE, Range
 from lessons.corpus import load_text, sha256
-from lessons.device import machine_facts, pick_device
+from lessons.device import pick_device
 from lessons.errors import exits_cleanly
-from lessons.files import check_writable
 from lessons.ladder import RUNGS, Rung, run_rung
-from lessons.records import EXPERIMENTS_DIR, Record
+from lessons.records import Record
 
-import pandas as pd
-import torch
 from tqdm import tqdm
 
 NORMS = {rung.title: rung for rung in RUNGS if rung.title in ("post-norm", "pre-norm")}
+MAX_ITERS = 1000
 KEYS = ["n_layer", "learning_rate", "norm", "seed"]
 
 
@@ -50,35 +49,23 @@ def grid_record(folder: Path, text: str, max_iters: int) -> Record:
 
 @exits_cleanly
 def main() -> None:
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED",
-                        help="which seeds are measured")  # fmt: skip
+    parser = experiment_parser(__doc__, range(3))
     parser.add_argument("--depths", nargs="+", type=Range(1, 1000), default=[3, 6, 12, 24],
                         metavar="N", help="numbers of blocks")  # fmt: skip
     parser.add_argument("--learning-rates", nargs="+", type=RATE, metavar="X",
                         default=[3e-4, 1e-3, 3e-3, 1e-2], help="for each of them")  # fmt: skip
-    parser.add_argument(
-        "--max-iters", type=COUNT, default=1000, help="steps of each (default: 1000)"
-    )
-    parser.add_argument("--force", action="store_true", help="measure again what is on record")
     args = parser.parse_args()
-    # Small layers: a second thread hardly helps, and would take a core from whoever works here.
-    torch.set_num_threads(1)
-    text, device = load_text(), pick_device("cpu")
-    record = grid_record(args.out, text, args.max_iters)
-    measured_on = machine_facts(device) | {"threads_per_seed": 1}
-    runs = grid(args.seeds, args.depths, args.learning_rates)
-    missing = record.missing(runs, measured_on, args.force)
-    check_writable(args.out)
-    for run in tqdm(missing, unit="run"):
-        n_layer, learning_rate, norm, seed = run
-        bar = tqdm(total=args.max_iters, unit="step", leave=False,
+    text, max_iters = load_text(), args.max_iters or MAX_ITERS
+
+    def measure(n_layer: int, learning_rate: float, norm: str, seed: int) -> list[dict]:
+        bar = tqdm(total=max_iters, unit="step", leave=False,
                    desc=f"{norm}, {n_layer} layers, {learning_rate}")  # fmt: skip
-        rung = rung_of(n_layer, learning_rate, norm, args.max_iters)
-        _, losses = run_rung(rung, text, seed, device, bar)
-        row = pd.DataFrame([(*run, losses.val_loss.iloc[-1])], columns=record.columns)
-        record.add(row, measured_on)
+        rung = rung_of(n_layer, learning_rate, norm, max_iters)
+        _, losses = run_rung(rung, text, seed, pick_device("cpu"), bar)
+        return [{"val_loss": losses.val_loss.iloc[-1]}]
+
+    runs = grid(args.seeds, args.depths, args.learning_rates)
+    measure_missing(grid_record(args.out, text, max_iters), runs, measure, args.force)
 
 
 if __name__ == "__main__":

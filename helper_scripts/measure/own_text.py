@@ -6,24 +6,19 @@ what is there is not run again. On one thread a run takes a minute or two.
 """
 
 from dataclasses import asdict
-from pathlib import Path
 
-from lessons.arguments import COUNT, SEED, Parser
+from experiment import experiment_parser, measure_missing
 from lessons.at_scale.loop import train_at_scale
 from lessons.bigram import bigram_by_counting
 from lessons.corpus import language_reference, load_text, sha256
 from lessons.dataset import encode_and_split
-from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
 from lessons.evaluation import full_loss
-from lessons.files import check_writable
 from lessons.ladder import build_gpt
 from lessons.presets import PRESETS, Preset
-from lessons.records import EXPERIMENTS_DIR, Record
+from lessons.records import Record
 
-import pandas as pd
 import torch
-from tqdm import tqdm
 
 SHAKESPEARE, PYTHON = "Tiny Shakespeare", "Python's reference"
 EVAL_INTERVAL = 250  # so that a turn of the validation loss is not missed by much
@@ -53,14 +48,7 @@ def measure(text: str, preset: Preset, seed: int) -> tuple:
 
 @exits_cleanly
 def main() -> None:
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2], metavar="SEED",
-                        help="which seeds are measured")  # fmt: skip
-    parser.add_argument("--max-iters", type=COUNT, help="fewer steps, for a first try")
-    parser.add_argument("--force", action="store_true", help="measure again what is on record")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = experiment_parser(__doc__, range(3)).parse_args()
     texts = {SHAKESPEARE: load_text(), PYTHON: language_reference()}
     changes = {"eval_interval": EVAL_INTERVAL}
     if args.max_iters:
@@ -73,15 +61,14 @@ def main() -> None:
         "other_text_sha256": sha256(texts[PYTHON]),
     }
     record = Record(args.out, "own_text", setting, KEYS, KEYS + MEASURED)
-    measured_on = machine_facts(pick_device("cpu")) | {"threads_per_seed": 1}
     runs = [(name, min(n_chars, len(texts[name])), preset, seed)
             for seed in args.seeds for name, n_chars, preset in RUNS]  # fmt: skip
-    missing = record.missing(runs, measured_on, args.force)
-    check_writable(args.out)
-    for run in tqdm(missing, unit="run"):
-        name, n_chars, preset, seed = run
-        row = (*run, *measure(texts[name][:n_chars], presets[preset], seed))
-        record.add(pd.DataFrame([row], columns=record.columns), measured_on)
+
+    def measure_run(name: str, n_chars: int, preset: str, seed: int) -> list[dict]:
+        measured = measure(texts[name][:n_chars], presets[preset], seed)
+        return [dict(zip(MEASURED, measured, strict=True))]
+
+    measure_missing(record, runs, measure_run, args.force)
 
 
 if __name__ == "__main__":

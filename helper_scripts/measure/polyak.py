@@ -5,25 +5,20 @@ what is there is not run again. On one thread a seed of all seven rungs takes tw
 """
 
 from itertools import product
-from pathlib import Path
 
-from lessons.arguments import COUNT, SEED, Parser
+from experiment import experiment_parser, measure_missing
 from lessons.corpus import load_text, sha256
 from lessons.dataset import encode_and_split
-from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
 from lessons.evaluation import full_loss
-from lessons.files import check_writable
 from lessons.ladder import RUNGS, Rung, build_model, train_plainly
-from lessons.records import EXPERIMENTS_DIR, Record
+from lessons.records import Record
 
-import pandas as pd
-import torch
 from tqdm import tqdm
 
 # The other rungs have a loop of their own, which makes no mean.
 AVERAGED = {rung.stem: rung for rung in RUNGS if rung.train is train_plainly}
-KEYS = ["rung", "seed"]
+KEYS, MEASURED = ["rung", "seed"], ["last_weights", "their_mean"]
 
 
 class LastWeights(tqdm):
@@ -52,28 +47,20 @@ def both_losses(rung: Rung, text: str, seed: int) -> tuple[float, float]:
 
 @exits_cleanly
 def main() -> None:
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=EXPERIMENTS_DIR, help="folder of the files")
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2, 3, 4], metavar="SEED",
-                        help="which seeds are measured")  # fmt: skip
-    parser.add_argument("--max-iters", type=COUNT, help="fewer steps, for a first try")
-    parser.add_argument("--force", action="store_true", help="measure again what is on record")
-    args = parser.parse_args()
-    torch.set_num_threads(1)  # as the ladder is measured
+    args = experiment_parser(__doc__, range(5)).parse_args()
     text, rungs = load_text(), AVERAGED
     if args.max_iters:
         rungs = {stem: rung.shortened(max_iters=args.max_iters) for stem, rung in rungs.items()}
     steps = {stem: rung.settings.max_iters for stem, rung in rungs.items()}
     setting = {"experiment": "polyak", "max_iters": steps, "text_sha256": sha256(text)}
-    record = Record(args.out, "polyak", setting, KEYS, [*KEYS, "last_weights", "their_mean"],
-                    sort_by=KEYS, float_format="%.5f")  # fmt: skip
-    measured_on = machine_facts(pick_device("cpu")) | {"threads_per_seed": 1}
+    record = Record(args.out, "polyak", setting, KEYS, KEYS + MEASURED, sort_by=KEYS,
+                    float_format="%.5f")  # fmt: skip
     runs = [(stem, seed) for seed, stem in product(args.seeds, rungs)]
-    missing = record.missing(runs, measured_on, args.force)
-    check_writable(args.out)
-    for stem, seed in tqdm(missing, unit="run"):
-        row = (stem, seed, *both_losses(rungs[stem], text, seed))
-        record.add(pd.DataFrame([row], columns=record.columns), measured_on)
+
+    def measure(stem: str, seed: int) -> list[dict]:
+        return [dict(zip(MEASURED, both_losses(rungs[stem], text, seed), strict=True))]
+
+    measure_missing(record, runs, measure, args.force)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ notebook stays as it was. The sample that opens a lesson is what the lesson befo
 its cell tagged `quoted`.
 """
 
-import argparse
 import os
 import re
 from pathlib import Path
 
+from lessons.arguments import Parser
 from lessons.corpus import is_tiny_shakespeare, load_text
 from lessons.course.catalogue import lesson_paths, solutions_of
 from lessons.course.notebook_file import read_notebook, write_notebook
@@ -85,7 +85,7 @@ def run(path: Path, before: Path | None = None) -> None:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", metavar="01", help="numbers (default: all)")
     args = parser.parse_args()
     if not is_tiny_shakespeare(load_text()):

@@ -3,9 +3,9 @@
 A figure names what it was drawn from (`drawn_from`), so that a test sees when it is stale.
 """
 
-import argparse
 from pathlib import Path
 
+from lessons.arguments import Parser
 from lessons.corpus import sha256
 from lessons.errors import BadInput, exits_cleanly
 from lessons.files import whole_file
@@ -28,7 +28,7 @@ def drawn_from(losses: pd.DataFrame) -> str:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--losses", type=Path, default=LOSSES_DIR, help="folder of loss CSVs")
     parser.add_argument("--out", type=Path, default=IMAGES_DIR, help="folder for the figures")
     args = parser.parse_args()

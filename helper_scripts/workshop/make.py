@@ -19,6 +19,7 @@ from pathlib import Path
 
 import wheels
 from folder import MADE, MARK, pack, replacing
+from lessons.arguments import Parser
 from lessons.corpus import holds_tiny_shakespeare
 from lessons.course.address import from_toml
 from lessons.course.notebook_file import read_notebook, text_of
@@ -165,7 +166,7 @@ def a_python(version: str) -> str:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("workshop"), metavar="FOLDER",
                         help="the folder to make, beside its zips (default: workshop)")  # fmt: skip
     parser.add_argument("--wheels", action="store_true", help="add the packages: needs a network")

@@ -1,10 +1,10 @@
 """Plumbing · parts of a page that scripts write, and the command line of such a script."""
 
-import argparse
 import re
 import sys
 from pathlib import Path
 
+from lessons.arguments import Parser
 from lessons.errors import BadInput
 from lessons.files import write_whole
 
@@ -30,9 +30,9 @@ def markdown(table: pd.DataFrame, words: list[str]) -> str:
     return re.sub(" {2,}", " ", re.sub("-{4,}", "---", padded))
 
 
-def write_or_check(description: str) -> argparse.ArgumentParser:
+def write_or_check(description: str) -> Parser:
     """The command line of a script that writes what is stale (--write) or reports it (--check)."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = Parser(description=description)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="write what is stale")
     mode.add_argument("--check", action="store_true", help="only report what is stale")

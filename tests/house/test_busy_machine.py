@@ -22,7 +22,8 @@ import torch
 SCRIPTS = [
     path
     for path in sorted((ROOT / "helper_scripts").rglob("*.py"))
-    if "import torch" in path.read_text("utf-8") and "__main__" in path.read_text("utf-8")
+    if re.search("import torch|from experiment import", path.read_text("utf-8"))
+    and "__main__" in path.read_text("utf-8")
 ]
 LESSONS = lesson_paths(ROOT / "notebooks")
 NOTEBOOKS = [*LESSONS, *map(solutions_of, LESSONS)]

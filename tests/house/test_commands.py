@@ -39,6 +39,19 @@ def test_every_script_says_what_it_does_and_what_each_flag_means(script, monkeyp
             assert "  " in line.strip() or below.startswith(10 * " "), f"add a help to {line}"
 
 
+# start.py runs before any package is there, and so has argparse's own parser.
+OURS = [path for path in SCRIPTS if path.stem != "start"]
+
+
+@pytest.mark.parametrize("script", OURS, ids=lambda path: path.stem)
+def test_a_wrong_flag_gets_one_sentence_from_every_script(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script.name, "--no-such-flag"])
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(script.stem).main()
+    *_, said = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and said.startswith("error: ") and "--help" in said
+
+
 def test_every_path_in_the_makefile_exists():
     recipes = "\n".join(RECIPES.values())
     named = re.findall(r"(?<![\w./-])\w[\w./-]*/[\w./-]+|\b[\w-]+\.(?:toml|txt|yml|md)\b", recipes)

@@ -1,6 +1,8 @@
 import ast
 import json
+import ntpath
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -22,7 +24,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 NEEDED = [Requirement(line).name for line in PROJECT["dependencies"] + EXTRAS["lab"]]
 FOR_TESTS = [Requirement(line).name for line in EXTRAS["test"]]
 # What a reader can type, or, for Windows, where it is written down.
-COMMAND = r"make |\S*python\S* -m |conda env update|mv data|type the lines for Windows in README.md"
+COMMAND = r"make |\S*python\S* -m |conda env update|(?:mv|move) data|type the lines for Windows in README.md"
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +224,23 @@ def test_the_text_is_looked_at_as_the_lessons_read_it(
         (tmp_path / "input.txt").write_bytes(content)
     row = doctor.text_row()
     assert found in row[1] and row[2].startswith(verdict)
+
+
+@pytest.mark.parametrize(
+    ("system", "path", "typed"),
+    [("posix", posixpath, "mv data/input.txt data/unusable.txt"),
+     ("nt", ntpath, r"move data\input.txt data\unusable.txt")],
+)  # fmt: skip
+def test_what_to_type_is_of_the_system_that_it_is_typed_on(
+    tmp_path, monkeypatch, system, path, typed
+):
+    monkeypatch.setattr(corpus, "DATA_DIR", tmp_path)
+    (tmp_path / "input.txt").touch()
+    join, lexists = path.join, os.path.lexists
+    here = SimpleNamespace(name=system, path=SimpleNamespace(join=join, lexists=lexists))
+    monkeypatch.setattr(doctor, "os", here)
+    assert doctor.text_row()[2] == f"FIX: {typed}"
+    assert "make" not in doctor.python_row((3, 99))[2]
 
 
 def test_without_requests_there_is_still_a_text_and_one_line_says_why(

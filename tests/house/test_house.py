@@ -31,8 +31,12 @@ COURSE = {"torch", "numpy", "jupyterlab", "matplotlib", "pandas", "seaborn", "nb
 LESSON_PATHS = lesson_paths(ROOT / "notebooks")
 
 
+def path_of(name: str) -> Path:
+    return ROOT / "lessons" / f"{name.replace('.', '/')}.py"
+
+
 def source_of(name: str) -> str:
-    return (ROOT / "lessons" / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+    return path_of(name).read_text(encoding="utf-8")
 
 
 def lesson_of(name: str) -> int | None:
@@ -82,6 +86,25 @@ def test_a_script_imports_lessons_and_its_own_folder_and_never_another_command(s
     for name in local:
         source = (script.parent / f"{name}.py").read_text(encoding="utf-8")
         assert '__name__ == "__main__"' not in source, name
+
+
+@pytest.mark.parametrize("path", [*map(path_of, HOUSE), *SCRIPTS], ids=lambda path: path.stem)
+def test_no_text_is_run_as_code(path):
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    called = {node.func.id for node in nodes
+              if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
+    assert not called & {"exec", "eval", "compile"}
+
+
+# Parser itself, and what a workshop starts before any package is there.
+OTHERS = {ROOT / "lessons" / "arguments.py", ROOT / "helper_scripts" / "workshop" / "start.py"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted({*map(path_of, HOUSE), *SCRIPTS} - OTHERS), ids=lambda path: path.stem
+)
+def test_every_command_line_is_read_by_our_parser_and_a_wrong_word_gets_one_sentence(path):
+    assert "ArgumentParser" not in path.read_text(encoding="utf-8")
 
 
 def test_no_two_scripts_have_the_same_name_so_that_tests_can_import_each():

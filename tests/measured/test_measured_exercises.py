@@ -8,6 +8,7 @@ from lessons.records import EXPERIMENTS_DIR
 import nbformat
 import pandas as pd
 import pytest
+import torch
 
 CELLS = {
     "imports": "import pandas as pd\nimport torch\nfrom lessons.training import train",
@@ -21,15 +22,19 @@ def scale_experiment():
 }
 
 
+def write_solution(folder, cells: dict[str, str]):
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(cells[name], id=name) for name in cells]
+    nbformat.write(notebook, folder / "03_single_head_solutions.ipynb")
+
+
 @pytest.fixture
 def measure(tmp_path, monkeypatch):
     """A function that runs the script on made-up solutions, with further arguments."""
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(CELLS[name], id=name) for name in CELLS]
-    nbformat.write(notebook, tmp_path / "03_single_head_solutions.ipynb")
+    write_solution(tmp_path, CELLS)
     monkeypatch.setattr(measure_exercises, "SOLUTIONS", tmp_path)
     monkeypatch.setattr(measure_exercises, "load_text", lambda: "some text")
-    monkeypatch.setattr(measure_exercises.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
 
     def run(*seeds: int) -> pd.DataFrame:
         arguments = ["--out", str(tmp_path), "--lessons", "03_single_head", "--seeds"]
@@ -49,6 +54,33 @@ def test_weights_and_batches_of_a_solution_come_from_the_seed_that_is_asked_for(
     assert table.first_loss.nunique() == 2
     # Both draw the first number after the seed was set.
     assert (table.first_loss == table.val_loss).all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "old", "new"),
+    [
+        ("solution-3", "torch.manual_seed(1337)", "pass"),
+        ("solution-3", "manual_seed(1337)", "manual_seed(1338)"),
+        ("solution-3", "manual_seed(1337)", "manual_seed(SEED)"),
+        ("solution-3", "manual_seed(1337)", "manual_seed( 1337 )"),
+        ("before-3", "manual_seed(1337)", "manual_seed(seed=1337)"),
+        ("imports", "import train", "import train as fit"),
+    ],
+)
+def test_a_solution_that_cannot_be_given_another_seed_is_refused_before_anything_is_recorded(
+    measure, tmp_path, capsys, cell, old, new
+):
+    write_solution(tmp_path, CELLS | {cell: CELLS[cell].replace(old, new)})
+    with pytest.raises(SystemExit):
+        measure(1)
+    assert "seed" in capsys.readouterr().err
+    assert not list(tmp_path.glob("exercises.*"))
+
+
+@pytest.mark.parametrize("lesson", measure_exercises.EXPERIMENTS)
+def test_every_solution_can_be_given_another_seed(lesson):
+    code = measure_exercises.code_of(lesson, 5)
+    assert "manual_seed(5)" in code and "1337" not in code
 
 
 def test_what_is_on_record_is_not_measured_again(measure, monkeypatch):

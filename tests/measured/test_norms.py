@@ -7,13 +7,14 @@ from lessons.records import EXPERIMENTS_DIR
 
 import pandas as pd
 import pytest
+import torch
 
 
 @pytest.fixture
 def measure(tmp_path, monkeypatch, text):
     """A function that runs the script at toy size, with further arguments."""
     monkeypatch.setattr(measure_norms, "load_text", lambda: text)
-    monkeypatch.setattr(measure_norms.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
     small = ["--depths", "1", "2", "--learning-rates", "0.01", "--max-iters", "5"]
 
     def run(*arguments: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def measure(tmp_path, monkeypatch, text):
     """A function that runs the script for three steps on two small texts."""
     monkeypatch.setattr(measure_own_text, "load_text", lambda: text)
     monkeypatch.setattr(measure_own_text, "language_reference", lambda: text.upper()[:1500])
-    monkeypatch.setattr(measure_own_text.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
     monkeypatch.setattr(measure_own_text, "RUNS", FEW)
 
     def run(*arguments: str) -> pd.DataFrame:

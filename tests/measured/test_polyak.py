@@ -12,13 +12,14 @@ from lessons.results import final_losses
 
 import pandas as pd
 import pytest
+import torch
 
 
 @pytest.fixture
 def measure(tmp_path, monkeypatch, text):
     """A function that runs the script on a small text, with further arguments."""
     monkeypatch.setattr(measure_polyak, "load_text", lambda: text)
-    monkeypatch.setattr(measure_polyak.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
 
     def run(*arguments: str) -> pd.DataFrame:
         monkeypatch.setattr(sys, "argv", ["x", "--out", str(tmp_path), *arguments])
