@@ -13,7 +13,8 @@ from pathlib import Path
 import train
 from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
 from lessons.at_scale.loop import train_at_scale
-from lessons.at_scale.run_folder import writing
+from lessons.at_scale.run_folder import save, writing
+from lessons.at_scale.state import TrainingState
 from lessons.batches import split
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
@@ -40,6 +41,22 @@ def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(data, tmp_
     losses = train_at_scale(new_model(), *split(data), config, folder=tmp_path)
     best = losses.loc[losses.val_loss.idxmin()]
     assert read_checkpoint(tmp_path / "best.pt")["step"] == best.step
+
+
+def test_a_later_checkpoint_of_a_higher_validation_loss_is_not_the_best(tmp_path):
+    state = TrainingState(new_model(), FEW, torch.float32, seed=0)
+
+    def saved(step: int) -> dict[str, int]:
+        state.step = step
+        save(tmp_path, state, run=None)
+        return {path.stem: read_checkpoint(path)["step"] for path in tmp_path.glob("*.pt")}
+
+    state.rows = [(0, 4.0, 4.0, 0.1), (10, 2.0, 2.0, 0.2)]
+    assert saved(10) == {"last": 10, "best": 10}
+    # Stopped by Ctrl-C, without a loss of its own.
+    assert saved(13) == {"last": 13, "previous": 10, "best": 10}
+    state.rows.append((20, 3.0, 3.0, 0.3))
+    assert saved(20) == {"last": 20, "previous": 13, "best": 10}
 
 
 # In whose code a run may be killed: anywhere in ours, or while torch writes a checkpoint.
