@@ -1,6 +1,6 @@
 """Print what a trained run writes, character by character."""
 
-import os
+from contextlib import suppress
 from pathlib import Path
 
 from lessons.arguments import COUNT, RATE, SEED, Parser
@@ -50,8 +50,9 @@ def main() -> None:
     model.to(device)
     if args.prompt is None:
         args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
-    # In an ASCII terminal Python takes each byte of another character for one of its own.
-    args.prompt = os.fsencode(args.prompt).decode("utf-8", "surrogateescape")
+    # In an ASCII terminal Python hands on the bytes of any other character, as half characters.
+    with suppress(UnicodeError):
+        args.prompt = args.prompt.encode("ascii", "surrogateescape").decode()
     unknown = set(args.prompt) - tokenizer.stoi.keys()
     if unknown:
         raise BadInput(f"The run's text has no {min(unknown)!r}: leave it out of --prompt.")
