@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lessons.arguments import COUNT, RATE, SEED, Parser
-from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
+from lessons.at_scale.checkpoints import described, find_checkpoint
 from lessons.at_scale.description import read_description
 from lessons.console import nobody_reads
 from lessons.device import pick_device
@@ -22,13 +22,12 @@ def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
         run = read_description(folder)
     except BadInput:  # its checkpoints know it too
         run = None
-    path = find_checkpoint(folder, run, names=("best.pt", "last.pt", "previous.pt"))
-    if path is None:
+    checkpoint = find_checkpoint(folder, run, names=("best.pt", "last.pt", "previous.pt"))
+    if checkpoint is None:
         raise BadInput(f"{folder} holds no checkpoint: train one with `make train`.")
-    checkpoint = read_checkpoint(path)
-    run = described(checkpoint, path)
+    run = described(checkpoint)
     model = GPT(run.shape)
-    model.load_state_dict(checkpoint["model"])
+    model.load_state_dict(checkpoint.contents["model"])
     return model, CharTokenizer(run.vocabulary)
 
 

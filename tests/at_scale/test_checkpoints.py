@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
+import sample
 import train
 from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
 from lessons.at_scale.loop import train_at_scale
@@ -117,8 +119,8 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
         last_calls[kills % 2] = moment.randrange(1, n_calls[kills % 2] // 2)
         exitcode, _ = train_until(tuple(last_calls), folder)
         assert exitcode in (0, -signal.SIGKILL)
-        path = find_checkpoint(folder)
-        steps.append(read_checkpoint(path)["step"] if path else 0)
+        found = find_checkpoint(folder)
+        steps.append(found.contents["step"] if found else 0)
         if exitcode == 0:  # it was done before it could be killed: from the beginning
             shutil.rmtree(folder)
         else:
@@ -168,11 +170,39 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(run, damage, se
     run.begin()
     last = run.folder / "last.pt"
     damage(last)  # and with it best.pt, another name of the same file
-    assert find_checkpoint(run.folder) == run.folder / "previous.pt"
+    assert find_checkpoint(run.folder).path == run.folder / "previous.pt"
     said = capsys.readouterr().err.splitlines()
     assert sentence in said[0] and len(said) == 2 and "previous.pt, from step 10" in said[1]
     run("--resume")
     assert read_checkpoint(last)["step"] == 20
+
+
+def test_a_checkpoint_is_read_once_by_a_resume_and_by_a_sample(run, monkeypatch):
+    run.ended()
+    read, load = [], torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda path, **how: read.append(path.name) or load(path, **how)
+    )
+    run("--resume", "--max-iters", "21")
+    assert read == ["last.pt"]
+    run("--characters", "1", script=sample)
+    assert read == ["last.pt", "best.pt"]
+
+
+def test_to_another_process_a_checkpoint_is_its_path(run):
+    run.ended()
+    found = find_checkpoint(run.folder)
+    sent = pickle.dumps(found)
+    assert len(sent) < 1000
+    received = pickle.loads(sent)
+    assert received.path == found.path and same(received.contents, found.contents)
+
+
+def test_a_resumed_run_keeps_nothing_of_the_checkpoint_that_it_no_longer_needs(data, tmp_path):
+    train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
+    found = find_checkpoint(tmp_path)
+    losses = train_at_scale(new_model(), *split(data), FEW, resume_from=found.contents)
+    assert found.contents == {} and losses.step.tolist() == [0, 10, 20]
 
 
 def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
@@ -201,7 +231,7 @@ def test_a_full_disk_after_a_damaged_checkpoint_does_not_take_the_last_good_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", fail)
         assert "No space left" in refused("--resume")
-    assert read_checkpoint(find_checkpoint(run.folder))["step"] == 10
+    assert find_checkpoint(run.folder).contents["step"] == 10
 
 
 @pytest.mark.parametrize("where", ["at once", "half way"])
