@@ -2,8 +2,9 @@
 # `make PYTHON=python3.12 lab` picks another one. Windows without make: see README.md.
 PYTHON ?= $(if $(filter Windows_NT,$(OS)),python,python3)
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-READY := .venv/ready
 PINS ?= constraints.txt
+# With other pins it has another name, so that `make test PINS=oldest.txt` installs those.
+READY := .venv/ready$(filter-out .constraints.txt,.$(notdir $(PINS)))
 # Jupyter refuses to start for root, as in a container, unless it is told to.
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -28,7 +29,7 @@ test: $(READY) ## run every test and every notebook, and see that none was left 
 	@$(BIN)/python tests/ran.py .venv/report.xml
 
 doctor: ## what this machine has, and what to type where something is missing
-	@$(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON)) -m lessons.doctor
+	@$(if $(wildcard .venv/ready*),$(BIN)/python,$(PYTHON)) -m lessons.doctor
 
 ladder: $(READY) ## train the rungs that are not on record (ARGS="--help" for the options)
 	@$(BIN)/python helper_scripts/measure/ladder.py $(ARGS)
@@ -80,9 +81,10 @@ workshop: $(READY) ## a folder and zips to hand out (ARGS="--wheels")
 clean: ## remove the virtual environment
 	$(PYTHON) -c "import shutil; shutil.rmtree('.venv', ignore_errors=True)"
 
-# The stamp is written last: a set-up that was cut off starts again.
+# The stamp is written last, and all others are gone first: a set-up that was cut off starts again.
 $(READY): pyproject.toml $(PINS)
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed, and this is ' + sys.version.split()[0] + ': install one, or name it, as in make PYTHON=python3.13 lab')"
+	@$(PYTHON) -c "from pathlib import Path; [stamp.unlink() for stamp in Path('.venv').glob('ready*')]"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS) --editable ".[lab,test]"
 	@$(BIN)/python -c "open('$(READY)', 'w').close()"

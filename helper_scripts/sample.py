@@ -1,10 +1,10 @@
 """Print what a trained run writes, character by character."""
 
-import os
+from contextlib import suppress
 from pathlib import Path
 
 from lessons.arguments import COUNT, RATE, SEED, Parser
-from lessons.at_scale.checkpoints import described, find_checkpoint, read_checkpoint
+from lessons.at_scale.checkpoints import described, find_checkpoint
 from lessons.at_scale.description import read_description
 from lessons.console import nobody_reads
 from lessons.device import pick_device
@@ -22,13 +22,12 @@ def load_run(folder: Path) -> tuple[GPT, CharTokenizer]:
         run = read_description(folder)
     except BadInput:  # its checkpoints know it too
         run = None
-    path = find_checkpoint(folder, run, names=("best.pt", "last.pt", "previous.pt"))
-    if path is None:
+    checkpoint = find_checkpoint(folder, run, names=("best.pt", "last.pt", "previous.pt"))
+    if checkpoint is None:
         raise BadInput(f"{folder} holds no checkpoint: train one with helper_scripts/train.py.")
-    checkpoint = read_checkpoint(path)
-    run = described(checkpoint, path)
+    run = described(checkpoint)
     model = GPT(run.shape)
-    model.load_state_dict(checkpoint["model"])
+    model.load_state_dict(checkpoint.contents["model"])
     return model, CharTokenizer(run.vocabulary)
 
 
@@ -50,8 +49,9 @@ def main() -> None:
     model.to(device)
     if args.prompt is None:
         args.prompt = "\n" if "\n" in tokenizer.stoi else tokenizer.itos[0]
-    # In an ASCII terminal Python takes each byte of another character for one of its own.
-    args.prompt = os.fsencode(args.prompt).decode("utf-8", "surrogateescape")
+    # In an ASCII terminal Python hands on the bytes of any other character, as half characters.
+    with suppress(UnicodeError):
+        args.prompt = args.prompt.encode("ascii", "surrogateescape").decode()
     unknown = set(args.prompt) - tokenizer.stoi.keys()
     if unknown:
         raise BadInput(f"The run's text has no {min(unknown)!r}: leave it out of --prompt.")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lessons.arguments import SEED, Parser
+from lessons.at_scale.checkpoints import Checkpoint
 from lessons.at_scale.description import Computation, RunDescription
 from lessons.at_scale.distributed import first_on_main, process_group, rank, world_size
 from lessons.at_scale.loop import train_at_scale
@@ -84,20 +85,23 @@ def find_run(args: argparse.Namespace) -> tuple[Path, RunDescription | None]:
 
 def prepare(
     args: argparse.Namespace, device: torch.device, claims: ExitStack
-) -> tuple[Path, RunDescription, Path | None]:
-    """Check everything, and claim the folder: (folder, run, checkpoint to resume from)."""
+) -> tuple[Path, RunDescription, Checkpoint | None]:
+    """Claim the folder, check everything, then change files: (folder, run, where it resumes)."""
     folder, run = find_run(args)
     pick_dtype(device, 1, args.dtype)  # refuses what the device cannot do
     claims.enter_context(claimed(folder))
     folder, run = find_run(args)  # again: until now another process could train there
     given = {name: getattr(args, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
+
+    def fits(run: RunDescription) -> None:
+        check_memory(run.preset, run.shape, run.training, world_size(), device)
+
     if run is not None:
-        run, checkpoint = resume(folder, run, args.preset, args.seed, changes, args.text)
+        run, checkpoint = resume(folder, run, args.preset, args.seed, changes, args.text, fits)
     else:
         seed = DEFAULT_SEED if args.seed is None else args.seed
-        run, checkpoint = begin(folder, args.preset, seed, changes, args.text), None
-    check_memory(run.preset, run.shape, run.training, world_size(), device)
+        run, checkpoint = begin(folder, args.preset, seed, changes, args.text, fits), None
     return folder, run, checkpoint
 
 
@@ -121,7 +125,7 @@ def train(args: argparse.Namespace, device: torch.device, claims: ExitStack) -> 
     model = GPT(run.shape, run.training.dropout).to(device)
     losses = train_at_scale(model, *open_tokens(folder), run.training, seed=run.seed, dtype=dtype,
                             compile=args.compile, folder=folder, run=run,
-                            resume_from=checkpoint)  # fmt: skip
+                            resume_from=checkpoint and checkpoint.contents)  # fmt: skip
     if rank() == 0:
         best, last = losses.loc[losses.val_loss.idxmin()], losses.iloc[-1]
         describe(folder, run, last.seconds)

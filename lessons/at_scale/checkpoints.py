@@ -8,6 +8,7 @@ settings and vocabulary.
 import pickle
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from lessons.at_scale.contents import check_contents
@@ -34,9 +35,26 @@ def save_checkpoint(folder: Path, checkpoint: dict, is_best: bool) -> None:
         link(best, last)
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A good checkpoint: its file, and what was read from it."""
+
+    path: Path
+    contents: dict
+
+    def __reduce__(self) -> tuple:
+        # To another process the path is sent, and it reads the file: there may be gigabytes in it.
+        return open_checkpoint, (self.path,)
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint with `read_checkpoint`."""
+    return Checkpoint(path, read_checkpoint(path))
+
+
 def find_checkpoint(
     folder: Path, run: RunDescription | None = None, names: tuple[str, ...] = RESUME_ORDER
-) -> Path | None:
+) -> Checkpoint | None:
     """The first good checkpoint of these names; stderr says why a bad one is skipped.
 
     With `run`, which losses.json describes, a checkpoint of another run is bad too. None if there
@@ -45,12 +63,14 @@ def find_checkpoint(
     present = [folder / name for name in names if (folder / name).exists()]
     foreign = None
     for path in present:
+        checkpoint = None  # a bad one is not kept while the next is read
         try:
-            checkpoint = read_checkpoint(path)
+            checkpoint = open_checkpoint(path)
+            step = checkpoint.contents["step"]
             if run is not None:
-                difference = run.difference(described(checkpoint, path))
+                difference = run.difference(described(checkpoint))
                 if difference:
-                    foreign = foreign or f"{path}, at step {checkpoint['step']} ({difference}"
+                    foreign = foreign or f"{path}, at step {step} ({difference}"
                     raise BadInput(
                         f"{path} belongs to another run ({difference} differs): it cannot be used."
                     )
@@ -58,8 +78,8 @@ def find_checkpoint(
             print(error, file=sys.stderr)
             continue
         if path != present[0]:
-            print(f"Using {path}, from step {checkpoint['step']}.", file=sys.stderr)
-        return path
+            print(f"Using {path}, from step {step}.", file=sys.stderr)
+        return checkpoint
     if foreign:  # it is good: losses.json may be the one that does not belong here
         raise BadInput(
             f"{folder / 'losses.json'} describes another run than {foreign} differs): move "
@@ -103,11 +123,12 @@ def read_checkpoint(path: Path) -> dict:
     return checkpoint
 
 
-def described(checkpoint: dict, path: Path) -> RunDescription:
-    """The run that a checkpoint belongs to; raises BadInput, naming `path`, if it does not say."""
+def described(checkpoint: Checkpoint) -> RunDescription:
+    """The run that a checkpoint belongs to; raises BadInput, with its path, if it does not say."""
     try:
-        return RunDescription.from_json(checkpoint["about"])
+        return RunDescription.from_json(checkpoint.contents["about"])
     except BadInput as problem:
         raise BadInput(
-            f"{path} does not describe a run of this script ({problem}): it cannot be used."
+            f"{checkpoint.path} does not describe a run of this script ({problem}): it cannot be "
+            "used."
         ) from None

@@ -6,7 +6,6 @@ Shapes: N tokens in a split, B batch, T time (positions). Losses are in nats per
 from contextlib import nullcontext
 from pathlib import Path
 
-from lessons.at_scale.checkpoints import read_checkpoint
 from lessons.at_scale.compilation import compiled
 from lessons.at_scale.description import RunDescription
 from lessons.at_scale.distributed import any_process, averaging, micro_batch_size
@@ -37,7 +36,7 @@ def train_at_scale(
     compile: bool = False,
     folder: Path | None = None,
     run: RunDescription | None = None,
-    resume_from: Path | None = None,
+    resume_from: dict | None = None,
     progress: tqdm | None = None,
 ) -> pd.DataFrame:
     """Train `model` in place; returns the columns step, train_loss, val_loss, seconds.
@@ -45,13 +44,15 @@ def train_at_scale(
     One row every eval_interval steps and one at the end: val_loss is the full_loss of `val_data`,
     (N,), train_loss that of a quarter as many tokens of `train_data`. With a `folder`, each row
     comes with a checkpoint that also describes the `run`; Ctrl-C saves one more and raises
-    Stopped. `resume_from` is the file of such a checkpoint. Raises BadInput for a batch that
+    Stopped. `resume_from` is what such a checkpoint holds, and is emptied: it takes as much memory
+    as the run itself. Raises BadInput for a batch that
     cannot be split evenly, a split that is too short, a loss that is no longer a number, and a
     full disk.
     """
     state = TrainingState(model, config, dtype, seed)
     if resume_from is not None:
-        state.load_state_dict(read_checkpoint(resume_from))
+        state.load_state_dict(resume_from)
+        resume_from.clear()
     size, samples = micro_batch_size(config), eval_ids(train_data, val_data)
     fast = _accelerated(state, samples[1], size) if compile else averaging(model)
     shown = Progress(state, saved=folder is not None, bar=progress)

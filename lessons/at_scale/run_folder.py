@@ -7,22 +7,22 @@ last.pt, previous.pt and best.pt its checkpoints.
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from lessons.at_scale.checkpoints import (
     RESUME_ORDER,
+    Checkpoint,
     described,
     find_checkpoint,
-    read_checkpoint,
     save_checkpoint,
 )
 from lessons.at_scale.description import RunDescription, read_description
 from lessons.at_scale.distributed import micro_batch_size, rank
 from lessons.at_scale.state import TrainingState
-from lessons.at_scale.token_file import check_tokens, described_tokens
+from lessons.at_scale.token_file import Tokens, check_tokens, described_tokens
 from lessons.at_scale.token_writing import write_tokens
 from lessons.errors import BadInput, first_line
 from lessons.evaluation import COLUMNS
@@ -33,6 +33,7 @@ from filelock import FileLock, Timeout
 
 FILES = ("last.pt", "previous.pt", "best.pt", "losses.csv", "losses.json", "tokens.bin",
          "tokens.json")  # fmt: skip
+Check = Callable[[RunDescription], object]  # raises BadInput for a run that cannot be
 
 
 @contextmanager
@@ -68,14 +69,16 @@ def read_run(folder: Path) -> RunDescription | None:
     except BadInput:  # a checkpoint knows it too
         checkpoint = find_checkpoint(folder)
         if checkpoint is not None:
-            return described(read_checkpoint(checkpoint), checkpoint)
+            return described(checkpoint)
         if (folder / "losses.json").exists():
             raise
         return None
 
 
-def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) -> RunDescription:
-    """A new run of this preset; writes its tokens.
+def begin(
+    folder: Path, name: str, seed: int, changes: dict, text: Path | None, check: Check
+) -> RunDescription:
+    """A new run of this preset; writes its tokens, once `check` has not refused it.
 
     `changes` replace settings of the preset. Raises BadInput for settings that do not work, and
     for files that are not ours to replace.
@@ -88,18 +91,23 @@ def begin(folder: Path, name: str, seed: int, changes: dict, text: Path | None) 
     preset = find_preset(name)
     training = replace(preset.training, **changes)
     micro_batch_size(training)
-    tokens = write_tokens(text, folder, preset.shape.block_size)
-    shape = replace(preset.shape, vocab_size=len(tokens.vocabulary))
-    return RunDescription(name, shape, training, seed, tokens.text_sha256, tokens.vocabulary)
+
+    def run_on(tokens: Tokens) -> RunDescription:
+        shape = replace(preset.shape, vocab_size=len(tokens.vocabulary))
+        return RunDescription(name, shape, training, seed, tokens.text_sha256, tokens.vocabulary)
+
+    block_size = preset.shape.block_size
+    return run_on(write_tokens(text, folder, block_size, check=lambda it: check(run_on(it))))
 
 
 def resume(
     folder: Path, run: RunDescription, name: str | None, seed: int | None, changes: dict,
-    text: Path | None,
-) -> tuple[RunDescription, Path | None]:  # fmt: skip
-    """The run with its new settings, and its checkpoint, if it has one.
+    text: Path | None, check: Check,
+) -> tuple[RunDescription, Checkpoint | None]:  # fmt: skip
+    """The run with its new settings, and its checkpoint, if it has one; files change at the end.
 
-    Raises BadInput for a preset or seed that is not the run's, and for settings that do not work.
+    Raises BadInput for a preset or seed that is not the run's, and for settings that do not work,
+    and what `check` refuses.
     """
     for flag, now, then in (("--preset", name, run.preset), ("--seed", seed, run.seed)):
         if now not in (None, then):
@@ -109,21 +117,21 @@ def resume(
             )
     training = TrainingConfig(**asdict(run.training) | changes)
     micro_batch_size(training)
-    path = find_checkpoint(folder, run)
-    if path is not None:
-        step = read_checkpoint(path)["step"]
-        if step > training.max_iters:
-            raise BadInput(f"The run is at step {step} already: --max-iters cannot be below that.")
+    resumed = replace(run, training=training)
+    check(resumed)
+    checkpoint = find_checkpoint(folder, run)
+    if checkpoint is not None and (step := checkpoint.contents["step"]) > training.max_iters:
+        raise BadInput(f"The run is at step {step} already: --max-iters cannot be below that.")
     if text is not None:
         write_tokens(text, folder, run.shape.block_size, run)
     else:
         check_tokens(folder, run)
-    if path is not None and path.name != "last.pt":
+    if checkpoint is not None and checkpoint.path.name != "last.pt":
         # What was passed over would be replaced by and by, and may be good: another run's.
-        for name in RESUME_ORDER[: RESUME_ORDER.index(path.name)]:
+        for name in RESUME_ORDER[: RESUME_ORDER.index(checkpoint.path.name)]:
             set_aside(folder / name)
-        link(path, folder / "last.pt")
-        path = folder / "last.pt"
+        link(checkpoint.path, folder / "last.pt")
+        checkpoint = replace(checkpoint, path=folder / "last.pt")
     try:
         read_description(folder)
     except BadInput as problem:
@@ -131,7 +139,7 @@ def resume(
             what, _, _ = str(problem).rpartition(": ")  # without what to do about it
             print(f"{what}, so its checkpoint describes the run.", file=sys.stderr)
         set_aside(folder / "losses.json")
-    return replace(run, training=training), path
+    return resumed, checkpoint
 
 
 def set_aside(path: Path) -> None:

@@ -25,13 +25,14 @@ N_CODES = 0x110000  # how many characters Unicode has room for
 
 
 def write_tokens(
-    text: str | Path | None, folder: Path, block_size: int, run: RunDescription | None = None
-) -> Tokens:
+    text: str | Path | None, folder: Path, block_size: int, run: RunDescription | None = None,
+    check: Callable[[Tokens], object] = lambda tokens: None,
+) -> Tokens:  # fmt: skip
     """Tokenize the file `text`, or Tiny Shakespeare, into `folder`, unless it is there already.
 
     A `run` that is resumed must have the same text. Raises BadInput, before anything is written,
-    for a text that is not the run's or too short for block_size, a file that cannot be read, and
-    more than 65,536 distinct characters.
+    for a text that is not the run's or too short for block_size, a file that cannot be read, more
+    than 65,536 distinct characters, and what `check` refuses, which knows only now what is in it.
     """
     chunks = _chunks(text)
     tokens = _scanned(chunks, run)
@@ -39,6 +40,7 @@ def write_tokens(
         raise BadInput(f"The text has {len(tokens.vocabulary):,} distinct characters, but uint16 "
                        "ids tell only 65,536 apart: remove the rarest ones.")  # fmt: skip
     check_length(range(n_validation(tokens.n_tokens)), block_size)
+    check(tokens)
     if described_tokens(folder) == tokens and are_whole(folder, tokens):
         return tokens
     ids, digest = np.zeros(N_CODES, dtype=np.uint16), sha256()

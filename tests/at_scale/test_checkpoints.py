@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -11,10 +12,12 @@ from dataclasses import replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
+import sample
 import train
 from lessons.at_scale.checkpoints import find_checkpoint, read_checkpoint, save_checkpoint
 from lessons.at_scale.loop import train_at_scale
-from lessons.at_scale.run_folder import writing
+from lessons.at_scale.run_folder import save, writing
+from lessons.at_scale.state import TrainingState
 from lessons.batches import split
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
@@ -41,6 +44,22 @@ def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(data, tmp_
     losses = train_at_scale(new_model(), *split(data), config, folder=tmp_path)
     best = losses.loc[losses.val_loss.idxmin()]
     assert read_checkpoint(tmp_path / "best.pt")["step"] == best.step
+
+
+def test_a_later_checkpoint_of_a_higher_validation_loss_is_not_the_best(tmp_path):
+    state = TrainingState(new_model(), FEW, torch.float32, seed=0)
+
+    def saved(step: int) -> dict[str, int]:
+        state.step = step
+        save(tmp_path, state, run=None)
+        return {path.stem: read_checkpoint(path)["step"] for path in tmp_path.glob("*.pt")}
+
+    state.rows = [(0, 4.0, 4.0, 0.1), (10, 2.0, 2.0, 0.2)]
+    assert saved(10) == {"last": 10, "best": 10}
+    # Stopped by Ctrl-C, without a loss of its own.
+    assert saved(13) == {"last": 13, "previous": 10, "best": 10}
+    state.rows.append((20, 3.0, 3.0, 0.3))
+    assert saved(20) == {"last": 20, "previous": 13, "best": 10}
 
 
 # In whose code a run may be killed: anywhere in ours, or while torch writes a checkpoint.
@@ -108,8 +127,8 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(
         last_calls[kills % 2] = moment.randrange(1, n_calls[kills % 2] // 2)
         exitcode, _ = train_until(tuple(last_calls), folder)
         assert exitcode in (0, -signal.SIGKILL)
-        path = find_checkpoint(folder)
-        steps.append(read_checkpoint(path)["step"] if path else 0)
+        found = find_checkpoint(folder)
+        steps.append(found.contents["step"] if found else 0)
         if exitcode == 0:  # it was done before it could be killed: from the beginning
             shutil.rmtree(folder)
         else:
@@ -159,11 +178,39 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(run, damage, se
     run.begin()
     last = run.folder / "last.pt"
     damage(last)  # and with it best.pt, another name of the same file
-    assert find_checkpoint(run.folder) == run.folder / "previous.pt"
+    assert find_checkpoint(run.folder).path == run.folder / "previous.pt"
     said = capsys.readouterr().err.splitlines()
     assert sentence in said[0] and len(said) == 2 and "previous.pt, from step 10" in said[1]
     run("--resume")
     assert read_checkpoint(last)["step"] == 20
+
+
+def test_a_checkpoint_is_read_once_by_a_resume_and_by_a_sample(run, monkeypatch):
+    run.ended()
+    read, load = [], torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda path, **how: read.append(path.name) or load(path, **how)
+    )
+    run("--resume", "--max-iters", "21")
+    assert read == ["last.pt"]
+    run("--characters", "1", script=sample)
+    assert read == ["last.pt", "best.pt"]
+
+
+def test_to_another_process_a_checkpoint_is_its_path(run):
+    run.ended()
+    found = find_checkpoint(run.folder)
+    sent = pickle.dumps(found)
+    assert len(sent) < 1000
+    received = pickle.loads(sent)
+    assert received.path == found.path and same(received.contents, found.contents)
+
+
+def test_a_resumed_run_keeps_nothing_of_the_checkpoint_that_it_no_longer_needs(data, tmp_path):
+    train_at_scale(new_model(), *split(data), FEW, folder=tmp_path)
+    found = find_checkpoint(tmp_path)
+    losses = train_at_scale(new_model(), *split(data), FEW, resume_from=found.contents)
+    assert found.contents == {} and losses.step.tolist() == [0, 10, 20]
 
 
 def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
@@ -192,7 +239,7 @@ def test_a_full_disk_after_a_damaged_checkpoint_does_not_take_the_last_good_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", fail)
         assert "No space left" in refused("--resume")
-    assert read_checkpoint(find_checkpoint(run.folder))["step"] == 10
+    assert find_checkpoint(run.folder).contents["step"] == 10
 
 
 @pytest.mark.parametrize("where", ["at once", "half way"])

@@ -125,7 +125,12 @@ def put_into(checkpoint: dict, keys: tuple, value: object) -> dict:
 
 WEIGHT = CHECKPOINT["model"]["lm_head.weight"]
 MEANS = CHECKPOINT["optimizer"]["state"][0]
+CUDA = torch.zeros(16, dtype=torch.uint8)  # a state as torch.cuda.get_rng_state returns it
 ENDLESS = functools.reduce(lambda inner, _: [inner, inner], range(60), 0)  # 2**60 zeros, by name
+
+
+def on_cuda(state: object) -> dict:
+    return {"cpu": CHECKPOINT["batch_rng"], "cuda": state}
 
 
 def groups_with(**settings) -> list[dict]:
@@ -168,7 +173,10 @@ def groups_with(**settings) -> list[dict]:
         (("optimizer", "param_groups"), groups_with(amsgrad=True), "its optimizer is not that"),
         (("optimizer", "param_groups"), groups_with(fused=WEIGHT), "its optimizer is not that"),
         (("rng",), [], "its random states are wrong"),
-        (("rng",), [{"cpu": CHECKPOINT["batch_rng"], "cuda": WEIGHT}], "random states are wrong"),
+        (("rng",), [on_cuda(WEIGHT)], "random states are wrong"),
+        (("rng",), [on_cuda(torch.zeros(16))], "random states are wrong"),
+        (("rng",), [on_cuda(bytes(16))], "random states are wrong"),
+        (("rng",), [on_cuda(CUDA), on_cuda(CUDA[:8])], "random states are wrong"),
         (("scaler",), {"scale": 1.0}, "its scaler is wrong"),
     ],
 )
@@ -183,6 +191,19 @@ def test_each_part_of_a_checkpoint_that_is_not_the_runs_has_its_reason(
         read_checkpoint(path)
     assert reason in str(refusal.value) and one_sentence(refusal.value)
     assert str(refusal.value).startswith(f"{path} is not a checkpoint of this course (")
+
+
+def test_the_random_state_of_a_gpu_is_taken():
+    check_contents(CHECKPOINT | {"rng": [on_cuda(CUDA)] * 2})
+
+
+def test_before_the_first_step_and_where_a_scaler_skipped_all_the_optimizer_has_no_means():
+    empty = put_into(CHECKPOINT, ("optimizer", "state"), {})
+    scaler = torch.amp.GradScaler("cpu").state_dict()
+    check_contents(empty | {"step": 0, "rows": CHECKPOINT["rows"][:1]})
+    check_contents(empty | {"scaler": scaler})
+    with pytest.raises(BadInput, match="its optimizer is not that of the run"):
+        check_contents(put_into(CHECKPOINT, ("optimizer", "state"), {0: MEANS}) | {"step": 2})
 
 
 def test_a_checkpoint_that_would_unpack_to_more_than_the_file_is_refused(tmp_path):

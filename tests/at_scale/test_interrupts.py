@@ -91,7 +91,7 @@ def test_a_run_stopped_by_ctrl_c_saves_and_ends_with_the_same_bits_when_resumed(
         *split(data),
         FEW,
         folder=tmp_path / "b",
-        resume_from=tmp_path / "b" / "last.pt",
+        resume_from=stopped,
     )
     a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in "ab")
     assert same(a, b)

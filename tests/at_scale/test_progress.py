@@ -1,5 +1,6 @@
 """What a run says while it trains, and that a bad loss is named with its own step."""
 
+from lessons.at_scale import progress
 from lessons.at_scale.progress import CHECK_INTERVAL, Progress
 from lessons.at_scale.state import TrainingState
 from lessons.errors import BadInput
@@ -26,6 +27,15 @@ def take_steps(shown: Progress, losses: list[float]) -> None:
         shown.start_step()
         shown.state.step += 1
         shown.end_step(torch.tensor(loss))
+
+
+@pytest.mark.parametrize("rank", [0, 1, 7])
+def test_of_many_processes_the_first_alone_shows_a_bar(monkeypatch, capsys, rank):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(progress, "rank", lambda: rank)
+    with Progress(TrainingState(new_model(), CONFIG, torch.float32, seed=0), saved=False).shown():
+        pass
+    assert ("0/50" in capsys.readouterr().err) == (rank == 0)
 
 
 def test_losses_are_looked_at_every_few_steps_or_when_asked(shown):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import train
@@ -10,6 +11,7 @@ from lessons.evaluation import COLUMNS
 from lessons.files import read_csv
 from tiny_runs import truncate
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -208,6 +210,53 @@ def test_a_refused_resume_leaves_the_tokens_as_they_were(run, refused, tmp_path,
     other.write_text(text[::-1])
     refused("--resume", "--text", other, "--max-iters", "5")
     assert (run.folder / "tokens.bin").read_bytes() == before
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+def no_memory(monkeypatch) -> None:
+    available = namedtuple("memory", "available")(0)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
+
+
+def damaged_in(folder: Path, name: str) -> None:
+    """A file that a resume would set aside or replace."""
+    path = folder / name
+    content = path.read_bytes()[:100]
+    path.unlink()  # last.pt may be best.pt too
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["last.pt", "losses.json", "tokens.bin"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--max-iters", "5"), ("--seed", "8"), ("--preset", "cpu"), ("--grad-accum-steps", "5"),
+        ("--text", "no such file"), ("--text", "other.txt"), ("--dtype", "float16"), (),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_resume_that_is_refused_changes_no_file(
+    run, refused, text, text_file, tmp_path, monkeypatch, name, words
+):
+    run.ended()
+    damaged_in(run.folder, name)
+    before = contents_of(run.folder)
+    (tmp_path / "other.txt").write_text(text[::-1])
+    monkeypatch.chdir(tmp_path)
+    if not words:
+        no_memory(monkeypatch)
+    given = words if "--text" in words else (*words, "--text", text_file)
+    refused("--resume", "--device", "cpu", *given)
+    assert contents_of(run.folder) == before
+
+
+def test_a_new_run_that_does_not_fit_leaves_nothing(run, refused, monkeypatch):
+    no_memory(monkeypatch)
+    assert "GB that are free here" in refused(begin=True)
+    assert contents_of(run.folder) == {}
 
 
 def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refused, tmp_path):

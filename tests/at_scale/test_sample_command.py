@@ -1,5 +1,6 @@
 """helper_scripts/sample.py: what it writes, and what it refuses."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,37 @@ def test_a_sample_comes_character_by_character(run):
 def test_a_sample_that_cannot_be_is_refused(run, refused, flags, sentence):
     run.begin()
     assert sentence in refused(*flags, script=sample)
+
+
+@pytest.fixture
+def czech(run, tmp_path):
+    """Samples of a run on a text that no ASCII terminal can show."""
+    text = tmp_path / "text.txt"
+    text.write_text("žluťoučký kůň → 😀 é\n" * 100, encoding="utf-8")
+    run("--preset", "small", "--text", text, "--max-iters", "1")
+    return lambda prompt: run("--characters", "1", "--prompt", prompt, script=sample)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "prompt"),
+    [
+        ("utf-8", "kůň → 😀"),
+        ("latin-1", "é"),
+        ("ascii", "kůň → 😀"),
+        ("ascii", "é"),
+        ("ascii", "\n"),
+    ],
+)
+def test_a_prompt_is_the_same_whatever_the_terminal_writes(czech, monkeypatch, terminal, prompt):
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode(terminal, "surrogateescape"))
+    typed = prompt.encode("latin-1" if terminal == "latin-1" else "utf-8")
+    assert czech(typed.decode(terminal, "surrogateescape")).startswith(prompt)
+
+
+@pytest.mark.parametrize("prompt", ["\udcff", "kůň\udcff", "k\udcc5"])
+def test_half_characters_of_no_text_are_refused_by_name(czech, refused, prompt):
+    said = refused("--prompt", prompt, script=sample)
+    assert f"The run's text has no {prompt[-1]!r}: leave it out of --prompt." in said
 
 
 def test_a_best_checkpoint_of_another_run_is_passed_over(run, refused, text_file):

@@ -20,7 +20,9 @@ def test_float16_with_its_gradient_scaler_trains_and_resumes(data, tmp_path):
     longer = TrainingConfig(**FEW.__dict__ | {"max_iters": 30})
     path = tmp_path / "last.pt"
     assert read_checkpoint(path)["scaler"]["scale"] > 1
-    losses = train_at_scale(new_model(), *split(data), longer, **half, resume_from=path)
+    losses = train_at_scale(
+        new_model(), *split(data), longer, **half, resume_from=read_checkpoint(path)
+    )
     assert losses.step.tolist() == [0, 10, 20, 30]
 
 

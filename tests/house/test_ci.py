@@ -4,7 +4,11 @@ One `exit 0`, `|| true` or `-k nothing`, and every test is green, whatever the c
 So a change of these files needs the same change here, and a reason for it.
 """
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -72,12 +76,13 @@ HELD = {
 }
 
 # All of the Makefile but comments and the targets that run no tests: a variable or an `export`
-# anywhere reaches every recipe, and a second rule replaces the first.
+# anywhere reaches every recipe, and a second rule replaces the first. The stamp's name
+# tells the pins, and it stands alone: else `make test PINS=oldest.txt` would run on other versions.
 MAKEFILE = """
 PYTHON ?= $(if $(filter Windows_NT,$(OS)),python,python3)
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-READY := .venv/ready
 PINS ?= constraints.txt
+READY := .venv/ready$(filter-out .constraints.txt,.$(notdir $(PINS)))
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lint: $(READY)
@@ -92,6 +97,7 @@ test: $(READY)
 
 $(READY): pyproject.toml $(PINS)
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed, and this is ' + sys.version.split()[0] + ': install one, or name it, as in make PYTHON=python3.13 lab')"
+	@$(PYTHON) -c "from pathlib import Path; [stamp.unlink() for stamp in Path('.venv').glob('ready*')]"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS) --editable ".[lab,test]"
 	@$(BIN)/python -c "open('$(READY)', 'w').close()"
@@ -146,6 +152,10 @@ PATHS = [*ROOT.iterdir(), *(path for name in FOLDERS for path in (ROOT / name).r
 CONFTESTS = [path for path in PATHS if path.name == "conftest.py"]
 
 
+# Without what a `make` that runs this test hands on to the next one.
+CLEAN = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "PINS"}}
+
+
 def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
@@ -175,6 +185,40 @@ def held_part(makefile: str) -> str:
 def test_the_gears_run_what_they_say():
     held = [line for line in held_part(text_of("Makefile")).splitlines() if line]
     assert held == [line for line in MAKEFILE.splitlines() if line]
+
+
+def fake_python(folder: Path) -> Path:
+    """A Python that installs nothing: it makes no environment, and notes pip's constraints."""
+    path = folder / "python"
+    path.write_text(f"""#!/bin/sh
+case "$2" in
+venv) ;;
+pip) echo "$7" ;;
+pytest | tests/ran.py) ;;
+*) exec "{sys.executable}" "$@" ;;
+esac
+""")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.skipif(not shutil.which("make") or os.name == "nt", reason="no make, or no shell")
+def test_make_installs_what_other_pins_name_and_nothing_twice(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "oldest.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    python = fake_python(tmp_path / ".venv" / "bin")
+
+    def installed(*words: str) -> list[str]:
+        command = ["make", "--silent", f"PYTHON={python}", "quick", *words]
+        said = subprocess.check_output(command, cwd=tmp_path, text=True, env=CLEAN)
+        return re.findall(r"^\w+\.txt$", said, re.MULTILINE)
+
+    pinned, oldest = ["constraints.txt"], ["oldest.txt"]
+    assert [installed(), installed()] == [pinned, []]
+    for _ in range(2):
+        assert [installed("PINS=oldest.txt"), installed("PINS=oldest.txt")] == [oldest, []]
+        assert [installed(), installed()] == [pinned, []]
 
 
 def test_no_file_can_stand_for_a_target_of_make():
