@@ -55,7 +55,9 @@ class About:
 
 def read_about(path: Path, *needed: str) -> About:
     """What a record's JSON file says; raises BadInput, naming what is wrong or missing."""
-    values, names = read_json(path), {field.name for field in fields(About)} - {"more"}
+    values = read_json(path, missing=f"{path}, which says how {path.stem} was measured, is "
+                       "missing: restore it, or measure again into another folder.")  # fmt: skip
+    names = {field.name for field in fields(About)} - {"more"}
     known = {name: values.pop(name) for name in names & values.keys()}
     try:
         about = checked(About, known | {"more": values})

@@ -109,10 +109,16 @@ def split_lines(text: str) -> tuple[list[str], dict[int, list[str]]]:
 
 
 def check_end(text: str, rows: dict[int, list[str]]) -> None:
-    """Raises BadInput if the last number looks shorter than it was written."""
-    decimals = [len(row[-1].partition(".")[2]) for row in rows.values()]
-    if not text.endswith("\n") and (len(rows) == 1 or decimals[-1] < max(decimals)):
-        raise BadInput("its last line has no end, and looks cut off")
+    """Raises BadInput if the last line has no end, and its last cell may be longer than it is.
+
+    It is whole if it has as many decimals as any above it, and there are some to count.
+    """
+    if text.endswith(("\n", "\r")):
+        return
+    *above, last = [len(row[-1].partition(".")[2]) for row in rows.values()]
+    if last == 0 or last < max(above, default=math.inf):
+        raise BadInput("its last line has no end, and may be cut off; if it is whole, add a line "
+                       "break to it")  # fmt: skip
 
 
 def read_columns(header: list[str], rows: dict[int, list[str]]) -> dict[str, list[Cell]]:

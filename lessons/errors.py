@@ -34,13 +34,16 @@ def first_line(error: BaseException) -> str:
 
 
 def refused(error: OSError) -> BadInput:
-    """What the operating system would not do, as a BadInput that names the file."""
+    """What the operating system would not do, as a BadInput that names the file if there is one."""
     given = (error.filename, error.filename2)
     names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes, os.PathLike))]
+    reason = error.strerror or first_line(error)
+    if not names:  # a full disk does not say which file, and much else has none
+        return BadInput(f"The operating system refused to go on ({reason}): check the room on the "
+                        "disk, the memory and the network, and try again.")  # fmt: skip
     return BadInput(
-        f"{' and '.join(names) or 'A file'} cannot be read or written "
-        f"({error.strerror or first_line(error)}): check the path, its permissions and the room on "
-        "the disk, or name another."
+        f"{' and '.join(names)} cannot be read or written ({reason}): check the path, its "
+        "permissions and the room on the disk, or name another."
     )
 
 

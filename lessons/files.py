@@ -96,8 +96,10 @@ def check_regular(path: Path, max_bytes: float = math.inf) -> None:
     except (OSError, ValueError):  # whoever opens it will say why it cannot be read
         return
     if not stat.S_ISREG(mode := about.st_mode):
-        is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
-        kind = "folder" if stat.S_ISDIR(mode) else "device" if is_device else "pipe"
+        if stat.S_ISDIR(mode):
+            raise BadInput(f"{path} is a folder, not a regular file: name a file, or move the "
+                           "folder elsewhere if a file should be there.")  # fmt: skip
+        kind = "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "pipe or socket"
         raise BadInput(f"{path} is a {kind}, not a regular file: save what it gives into one, and "
                        "name that.")  # fmt: skip
     if about.st_size > max_bytes:
@@ -110,10 +112,12 @@ def write_json(path: Path, values: dict) -> None:
     write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> dict:
-    """The object in a JSON file; raises BadInput if it is missing or holds anything else."""
-    text = read_text(path, missing=f"{path}, which says how {path.stem} was measured, is missing: "
-                     "restore it, or measure again into another folder.")  # fmt: skip
+def read_json(path: Path, missing: str | None = None) -> dict:
+    """The object in a JSON file; raises BadInput if it is missing or holds anything else.
+
+    `missing` is as in `read_text`.
+    """
+    text = read_text(path, missing)
     try:
         values = parse_json(text)
     except ValueError:

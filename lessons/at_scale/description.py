@@ -93,7 +93,8 @@ class RunDescription:
 def read_description(folder: Path) -> RunDescription:
     """The run that losses.json describes; raises BadInput if it is missing or describes none."""
     path = folder / "losses.json"
-    values = read_json(path)
+    values = read_json(path, missing=f"{path}, which describes the run in this folder, is missing: "
+                       "restore it, or use another folder.")  # fmt: skip
     try:
         return RunDescription.from_json(values)
     except BadInput as problem:

@@ -24,7 +24,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 NEEDED = [Requirement(line).name for line in PROJECT["dependencies"] + EXTRAS["lab"]]
 FOR_TESTS = [Requirement(line).name for line in EXTRAS["test"]]
 # What a reader can type, or, for Windows, where it is written down.
-COMMAND = r"make |\S*python\S* -m |conda env update|(?:mv|move) data|type the lines for Windows in README.md"
+COMMAND = r"make |\S*python\S* -m |conda env update|(mv|move) data|type the lines for Windows in"
 
 
 @pytest.fixture(scope="module")

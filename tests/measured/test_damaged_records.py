@@ -10,6 +10,7 @@ import readme
 from damage import damaged_bytes, damaged_values
 from lessons import files
 from lessons.about import About, read_about
+from lessons.at_scale.description import read_description
 from lessons.columns import COLUMNS_OF_RECORDS
 from lessons.errors import BadInput
 from lessons.evaluation import COLUMNS
@@ -134,8 +135,26 @@ def test_what_a_spreadsheet_changes_about_a_csv_does_not_matter(tmp_path, change
 def test_a_csv_whose_last_number_is_cut_off_is_refused(tmp_path, n_lost):
     path = tmp_path / "rows.csv"
     path.write_text(ROWS.replace(".1\n", ".10005\n").replace("0.2", "0.20005")[:-n_lost])
-    with pytest.raises(BadInput, match="looks cut off|has 4 cells|is '', not a number"):
+    with pytest.raises(BadInput, match="may be cut off|has 4 cells|is '', not a number"):
         read_csv(path, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("column", "whole"),
+    [(("0.12", "0.34"), True), (("0.1", "0.34"), True), (("0.12", "0.3"), False),
+     (("12", "34"), False), (("0.12", "3.0"), False), (("good", "bad"), False), (("0.12",), False)],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r"])
+def test_a_last_line_without_an_end_is_read_where_it_must_be_whole(tmp_path, column, whole, end):
+    path = tmp_path / "rows.csv"
+    lines = ["name,x", *(f"{n},{cell}" for n, cell in enumerate(column))]
+    path.write_bytes(("\n".join(lines) + end).encode())
+    if whole or end:
+        assert read_csv(path, ["x"]).x.astype(str).tolist() == [*column]
+        return
+    with pytest.raises(BadInput, match="if it is whole, add a line break to it") as refusal:
+        read_csv(path, ["x"])
+    assert one_sentence(refusal.value, path)
 
 
 def test_a_csv_that_lost_the_last_row_of_a_seed_is_refused(tmp_path):
@@ -237,7 +256,11 @@ def test_a_text_that_is_not_there_or_not_utf_8_has_its_sentence(tmp_path):
         with pytest.raises(BadInput, match=reason):
             read_text(tmp_path / name)
     with pytest.raises(BadInput, match="which says how none was measured, is missing"):
+        read_about(tmp_path / "none.json")
+    with pytest.raises(BadInput, match="none.json cannot be read or written .No such file"):
         read_json(tmp_path / "none.json")
+    with pytest.raises(BadInput, match="losses.json, which describes the run in this folder"):
+        read_description(tmp_path)
 
 
 def test_every_column_of_the_ladder_and_its_experiments_has_its_kind():

@@ -156,6 +156,24 @@ def test_both_files_of_a_refusal_are_named(monkeypatch, capsys, refusal):
     assert status == 2 and "here and there cannot be read or written (Permission denied)" in said
 
 
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [(OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+     (OSError(errno.EMFILE, "Too many open files", None), "Too many open files"),
+     (OSError("not all of it was sent"), "not all of it was sent"), (OSError(), "OSError"),
+     (OSError(errno.EBADF, "Bad file descriptor", 7), "Bad file descriptor")],
+)  # fmt: skip
+def test_a_refusal_that_names_no_file_speaks_of_none(monkeypatch, capsys, refusal, reason):
+    def main():
+        raise refusal
+
+    status, said = ended(monkeypatch, capsys, main)
+    assert status == 2 and said.startswith(
+        f"error: The operating system refused to go on ({reason}): "
+    )
+    assert "path" not in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize("word", ["a\0b", "a\ud800b"])
 def test_an_argument_that_no_file_can_have_as_its_name_is_refused(monkeypatch, capsys, word):
     status, said = ended(monkeypatch, capsys, lambda: Path(word).read_text(), "--out", word)

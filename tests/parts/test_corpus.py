@@ -175,6 +175,14 @@ def test_only_a_regular_file_is_read(no_file, read):
         read(no_file)
 
 
+def test_a_folder_and_a_device_each_get_their_own_advice(tmp_path):
+    with pytest.raises(BadInput, match="is a folder, .*: name a file, or move the folder"):
+        load_text(tmp_path)
+    if sys.platform != "win32":
+        with pytest.raises(BadInput, match="is a device, .*: save what it gives into one"):
+            load_text(Path("/dev/null"))
+
+
 def test_a_text_that_grows_while_it_is_read_is_refused(tmp_path):
     path = tmp_path / "growing.txt"
     path.write_text("line\n" * 1000)
