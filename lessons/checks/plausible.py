@@ -92,7 +92,7 @@ def not_negative(rows: pd.DataFrame, column: str) -> None:
 def on_tiny_shakespeare(rows: pd.DataFrame, column: str, vocab_size: int) -> None:
     """Raise Mistake for a loss that no run has there, such as a perplexity or a leak.
 
-    On another text all of it may be honest: an easy one is learned, a short one learned by heart.
+    On another text all of it may be honest: an easy one is learned, a short one memorised.
     """
     nothing = math.log(vocab_size)
     for n, loss in enumerate(rows[column]):
