@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(run, damage, se
 
 
 def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
-    run.begin()
+    run.ended()
     for name in ("last.pt", "previous.pt", "best.pt"):
         (run.folder / name).unlink()
         (run.folder / name).write_text("not a checkpoint")
