@@ -214,7 +214,7 @@ def test_a_resumed_run_keeps_nothing_of_the_checkpoint_that_it_no_longer_needs(d
 
 
 def test_without_a_good_checkpoint_the_run_is_refused(run, refused):
-    run.begin()
+    run.ended()
     for name in ("last.pt", "previous.pt", "best.pt"):
         (run.folder / name).unlink()
         (run.folder / name).write_text("not a checkpoint")

@@ -20,7 +20,7 @@ def test_a_sample_streams_the_same_characters_for_the_same_seed(run):
 
 @pytest.mark.slow
 def test_a_sample_comes_character_by_character(run):
-    run.begin()
+    run.ended()
     command = [sys.executable, sample.__file__, "--run", str(run.folder), "--characters", "100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert len(process.stdout.read(20)) == 20  # while it is still writing
@@ -41,7 +41,7 @@ def test_a_sample_comes_character_by_character(run):
     ],
 )
 def test_a_sample_that_cannot_be_is_refused(run, refused, flags, sentence):
-    run.begin()
+    run.ended()
     assert sentence in refused(*flags, script=sample)
 
 

@@ -217,6 +217,7 @@ def test_what_is_right_in_the_first_case_alone_does_not_pass(exercise):
     assert not verdict.passed and verdict.message.startswith("Right for"), verdict
 
 
+@pytest.mark.slow
 def test_every_sentence_that_a_check_knows_is_earned_by_a_wrong_answer():
     said = " ".join(w.verdict_on(answer).message for w in WRONG for answer in w.answers.values())
     unsaid = []
