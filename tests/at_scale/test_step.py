@@ -29,6 +29,7 @@ def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(data, n_parts, gra
     state.optimizer.register_step_pre_hook(
         lambda *_: seen.append([p.grad.clone() for p in state.model.parameters()])
     )
+    torch.manual_seed(0)  # batches come from the state's own generator, not from this one
     by_hand = copy.deepcopy(state.model)
     _, loss = by_hand(*get_batch(data, 4, 8, torch.Generator().manual_seed(7)))
     gradients = torch.autograd.grad(loss, list(by_hand.parameters()))

@@ -53,6 +53,13 @@ def test_a_block_is_pytorchs_own_transformer_layer(make, norm_first, activation)
     torch.testing.assert_close(block(x), layer(x, src_mask=mask, is_causal=True))
 
 
+def test_a_residual_block_adds_what_it_heard_and_then_what_it_makes_of_that():
+    torch.manual_seed(0)
+    block, x = ResidualBlock(C, N_HEAD), torch.randn(2, 8, C)
+    heard = block.proj(block.attn(x))
+    torch.testing.assert_close(block(x), x + heard + block.mlp(x + heard))
+
+
 def test_feed_forward_widens_bends_and_narrows():
     torch.manual_seed(0)
     for activation, bend in ((nn.ReLU, F.relu), (nn.GELU, F.gelu)):

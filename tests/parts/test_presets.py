@@ -1,7 +1,7 @@
 """Shapes and settings that have a name."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from lessons.errors import BadInput
 from lessons.gpt import GPT, parameter_count
@@ -35,6 +35,13 @@ def test_a_presets_batch_can_be_shared_by_the_usual_numbers_of_processes(preset,
 @pytest.mark.parametrize("preset", GPT2_PARAMETERS)
 def test_the_gpt2_shapes_have_as_many_parameters_as_gpt2(preset):
     assert parameters_of(preset) == GPT2_PARAMETERS[preset]
+
+
+def test_a_preset_with_other_training_has_the_same_shape():
+    changed = PRESETS["small"].with_training(max_iters=7, dropout=0.5)
+    assert changed.shape == PRESETS["small"].shape and changed.max_iters == 7
+    kept = {"max_iters": 5000, "dropout": 0.0}
+    assert replace(changed.training, **kept) == PRESETS["small"].training
 
 
 def test_the_small_preset_has_the_parameters_of_the_lecture():

@@ -92,6 +92,7 @@ def test_training_lowers_the_loss_and_tells_every_evaluation(rung, text):
     assert losses.step.tolist() == [0, 10, 20]
     assert losses.val_loss.iloc[-1] < losses.val_loss.iloc[0]
     assert losses.seconds.is_monotonic_increasing
+    assert losses.seconds.between(0, 100).all()
 
 
 def test_the_last_row_is_the_full_loss(rung, text, data):
