@@ -10,11 +10,12 @@ import pytest
 
 
 def test_a_run_leaves_losses_in_the_ladders_format_and_says_how_it_went(run):
-    printed = run.begin()
+    printed = run.begin("--seed", "5")
     losses = read_csv(run.folder / "losses.csv", COLUMNS)
     assert list(losses.columns) == COLUMNS and losses.step.tolist() == [0, 10, 20]
     about = json.loads((run.folder / "losses.json").read_text())
-    assert about["seeds"] == [1337] and about["hyperparameters"]["max_iters"] == 20
+    assert about["seeds"] == [5] and set(losses.seed) == {5}
+    assert about["hyperparameters"]["max_iters"] == 20
     assert f"Validation loss {losses.val_loss.iloc[-1]:.4f} at step 20" in printed
 
 
