@@ -27,6 +27,19 @@ def evaluation(model: nn.Module):
         model.train(was_training)
 
 
+def _windows(data: torch.Tensor, block_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets of a text cut end to end, (N,) -> twice (N / block_size, block_size).
+
+    What the last window lacks has the target -100, cross_entropy's mark for "no target here".
+    Raises BadInput for fewer than two tokens.
+    """
+    if len(data) < 2:
+        raise BadInput(f"A loss needs at least 2 tokens, but there are {len(data)}.")
+    n_missing = -(len(data) - 1) % block_size
+    inputs = F.pad(data[:-1], (0, n_missing)).view(-1, block_size)
+    return inputs, F.pad(data[1:], (0, n_missing), value=-100).view(-1, block_size)
+
+
 def full_loss(
     model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 512
 ) -> float:
@@ -35,16 +48,25 @@ def full_loss(
     The data is cut into windows of block_size, end to end, so nothing is random; early in
     a window the context is short, as in training. Raises BadInput for fewer than two tokens.
     """
-    if len(data) < 2:
-        raise BadInput(f"A loss needs at least 2 tokens, but there are {len(data)}.")
-    device = next(model.parameters()).device
-    n_missing = -(len(data) - 1) % block_size  # what the last window lacks
-    inputs = F.pad(data[:-1], (0, n_missing)).view(-1, block_size)
-    # -100 is cross_entropy's mark for "no target here".
-    targets = F.pad(data[1:], (0, n_missing), value=-100).view(-1, block_size)
-    total = 0.0
+    device, total = next(model.parameters()).device, 0.0
+    inputs, targets = _windows(data, block_size)
     with evaluation(model):
         for xb, yb in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
             _, loss = model(xb.to(device), yb.to(device))
             total += loss.item() * (yb != -100).sum().item()
     return total / (len(data) - 1)
+
+
+def token_losses(
+    model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 512
+) -> torch.Tensor:
+    """The loss of each token but the first, (N,) -> (N - 1,), with the windows of `full_loss`."""
+    device, losses = next(model.parameters()).device, []
+    inputs, targets = _windows(data, block_size)
+    with evaluation(model):
+        for xb, yb in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
+            logits, _ = model(xb.to(device))
+            losses.append(
+                F.cross_entropy(logits.flatten(0, 1).cpu(), yb.flatten(), reduction="none")
+            )
+    return torch.cat(losses)[: len(data) - 1]

@@ -6,6 +6,7 @@ from lessons.at_scale.precision import pick_dtype
 from lessons.batches import get_batch, split
 from lessons.bigram import bigram_by_counting
 from lessons.errors import BadInput
+from lessons.evaluation import token_losses
 from lessons.gpt import GPT, GPTConfig
 from lessons.ladder import RUNGS, build_model, run_rung
 from lessons.sampling import generate
@@ -133,6 +134,17 @@ def test_full_loss_predicts_every_token_but_the_first_once(length):
     ).mean()
     for batch_size in (1, 3, 2048):
         assert math.isclose(full_loss(model, data, 8, batch_size), by_hand.item(), rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("length", [2, 8, 9, 17, 100])
+def test_the_losses_of_single_tokens_have_the_full_loss_as_their_mean(length):
+    torch.manual_seed(0)
+    model, data = build_model(RUNGS[1], 28, seed=0), torch.randint(28, (length,))
+    losses = token_losses(model, data, 8)
+    assert losses.shape == (length - 1,)
+    assert losses.mean().item() == pytest.approx(full_loss(model, data, 8), abs=1e-6)
+    logits, _ = model(data[None, :1])
+    torch.testing.assert_close(losses[0], -logits[0, 0].log_softmax(dim=-1)[data[1]])
 
 
 def test_estimate_loss_comes_near_full_loss(data):
