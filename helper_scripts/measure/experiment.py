@@ -46,11 +46,15 @@ def measure_missing(
         # A second thread hardly helps small layers, and takes a core from whoever works here.
         torch.set_num_threads(1)
         measured_on = machine_facts(pick_device("cpu")) | {"threads_per_seed": 1}
-    if not (missing := record.missing(list(runs), measured_on, force)):
+    # A record of one key knows its rows by that alone, and not by a tuple of it.
+    alone = len(record.keys) == 1
+    wanted = [run[0] if alone else run for run in runs]
+    if not (missing := record.missing(wanted, measured_on, force)):
         return print(f"All of this is on record in {record.csv}: --force measures it again.")
     check_writable(record.csv.parent)
     try:
-        for run in tqdm(missing, unit="run"):
+        for key in tqdm(missing, unit="run"):
+            run = (key,) if alone else key
             keys = dict(zip(record.keys, run, strict=True))
             record.add(pd.DataFrame([row | keys for row in measure(*run)]), measured_on)
     except KeyboardInterrupt:
