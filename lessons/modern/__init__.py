@@ -1,0 +1,1 @@
+"""Plumbing · the parts of today's GPTs, and the model that they make."""

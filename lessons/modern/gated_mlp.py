@@ -1,0 +1,39 @@
+"""Plumbing · two other feed-forward layers: a gated one, and a squared ReLU.
+
+Shapes: B batch, T time (positions), C channels (n_embd), H hidden channels.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class GatedMLP(nn.Module):
+    """SwiGLU: one branch decides how much of the other passes, (B, T, C) -> (B, T, C).
+
+    Shazeer, GLU Variants Improve Transformer, 2020.
+    """
+
+    def __init__(self, n_embd: int, n_hidden: int):
+        super().__init__()
+        self.gate = nn.Linear(n_embd, n_hidden, bias=False)
+        self.up = nn.Linear(n_embd, n_hidden, bias=False)
+        self.down = nn.Linear(n_hidden, n_embd, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class SquaredReLUMLP(nn.Module):
+    """Lesson 5's layer with the ReLU squared and no biases, (B, T, C) -> (B, T, C).
+
+    So et al., Primer, 2021.
+    """
+
+    def __init__(self, n_embd: int, n_hidden: int):
+        super().__init__()
+        self.up = nn.Linear(n_embd, n_hidden, bias=False)
+        self.down = nn.Linear(n_hidden, n_embd, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down(F.relu(self.up(x)).square())

@@ -1,0 +1,64 @@
+"""Plumbing · Muon: steps whose directions all have the same length.
+
+Shapes: G matrices of one shape, m rows, n columns.
+"""
+
+from lessons.errors import BadInput
+
+import torch
+
+# Jordan et al., Muon, 2024: they bring any singular value to between 0.7 and 1.2 in five steps.
+A, B, C = 3.4445, -4.7750, 2.0315
+
+
+def orthogonalise(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """Brings all singular values near 1 and keeps the directions, (G, m, n) -> (G, m, n).
+
+    Newton-Schulz iteration: an odd polynomial of the matrix is that polynomial of its singular
+    values, so no decomposition is needed.
+    """
+    x = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # now no singular value is above 1
+    for _ in range(steps):
+        square = x @ x.mT  # (G, m, m), the smaller side
+        x = A * x + (B * square + C * square @ square) @ x
+    return x if matrices.shape[-2] <= matrices.shape[-1] else x.mT
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose every matrix is orthogonalised before it is a step; for matrices alone.
+
+    A step moves each matrix by `lr` in every direction, whatever the gradient's size.
+    """
+
+    def __init__(self, params, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
+        params = list(params)
+        for p in params:
+            if p.dim() != 2:
+                raise BadInput(
+                    f"Muon was given a tensor of shape {tuple(p.shape)}: it takes matrices alone; "
+                    "leave biases, gains and tables to AdamW."
+                )
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step from the gradients that `backward` left; equal shapes go in one product."""
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[torch.Tensor]] = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape.setdefault(p.shape, []).append(p)
+            for (m, n), weights in by_shape.items():
+                steps = orthogonalise(torch.stack([self._averaged(p, group) for p in weights]))
+                # An orthogonal step on a tall matrix would move its outputs less.
+                size = group["lr"] * max(1, m / n) ** 0.5
+                for p, step in zip(weights, steps, strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-size)
+
+    def _averaged(self, p: torch.Tensor, group: dict) -> torch.Tensor:
+        """The gradient and its running mean, mixed: Nesterov's momentum."""
+        state = self.state[p]
+        mean = state.setdefault("mean", torch.zeros_like(p))
+        mean.lerp_(p.grad, 1 - group["momentum"])
+        return p.grad.lerp(mean, group["momentum"])
