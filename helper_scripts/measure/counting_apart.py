@@ -1,0 +1,138 @@
+"""Measure where counting and the small GPT differ: kinds of characters, mixing, copying.
+
+Three records in data/experiments/, each seed added as soon as it is measured. The GPT is trained
+as `counting.py` found best, which must have run; a seed takes two minutes on one thread.
+
+- counting_kinds: the loss of both and of their mixture by kind of character.
+- counting_mixture: the share of the GPT in it, chosen on the last tenth of the training split.
+- counting_copies: the longest stretch that samples of each have in common with the training text.
+"""
+
+import math
+import re
+from itertools import product
+
+from counted import best, held_out, trained
+from experiment import experiment_parser, measure_missing
+from lessons.corpus import load_text, sha256
+from lessons.counting import CountModel, log_shares
+from lessons.dataset import encode_and_split
+from lessons.errors import exits_cleanly
+from lessons.evaluation import token_losses
+from lessons.files import read_csv
+from lessons.gpt import GPT
+from lessons.records import Record
+from lessons.sampling import generate
+
+import pandas as pd
+import torch
+
+MODELS = ("gpt", "counting", "mixture")
+SHARES = [n / 20 for n in range(1, 20)]  # of the GPT in the mixture
+SAMPLES, LENGTH = 20, 1000  # samples of each model, and their characters
+# Of each character, the last kind that fits.
+KINDS = {
+    "space or mark": r"[^A-Za-z]",
+    "inside a word": r"[A-Za-z]",
+    "first letter of a word": r"(?<![A-Za-z'])[A-Za-z]",
+    "line break": r"\n",
+    "speaker's name": r"(?m)^[A-Z][A-Za-z ]*:$",
+}
+
+
+def kinds_of(text: str) -> list[str]:
+    """The kind of each character."""
+    kinds = [""] * len(text)
+    for kind, pattern in KINDS.items():
+        for found in re.finditer(pattern, text):
+            kinds[found.start() : found.end()] = [kind] * (found.end() - found.start())
+    return kinds
+
+
+def both_log_shares(
+    gpt: GPT, counts: CountModel, val: torch.Tensor, before: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-share of each character of `val` but the first, by GPT and by counting, (N - 1,)."""
+    by_counting = log_shares(counts, val[1:], torch.cat((before, val[:1])))
+    return -token_losses(gpt, val, gpt.block_size), by_counting
+
+
+def mixed(by_gpt: torch.Tensor, by_counting: torch.Tensor, share: float) -> torch.Tensor:
+    """Log-shares of a mixture with this share of the GPT, (N,)."""
+    return torch.logaddexp(by_gpt + math.log(share), by_counting + math.log1p(-share))
+
+
+def longest_copy(sample: str, text: str) -> int:
+    """The length of the longest stretch of `sample` that stands in `text`."""
+    longest = 0
+    for start in range(len(sample)):
+        while start + longest < len(sample) and sample[start : start + longest + 1] in text:
+            longest += 1
+    return longest
+
+
+@exits_cleanly
+def main() -> None:
+    args = experiment_parser(__doc__, range(3)).parse_args()
+    text = load_text()
+    data, val, tokenizer = encode_and_split(text)
+    V, written = tokenizer.vocab_size, tokenizer.decode(data.tolist())
+    way = best(read_csv(args.out / "small_sweep.csv", ["n_chars", "loss"]), len(data))
+    counted = best(read_csv(args.out / "counting_sweep.csv", ["n_chars", "loss"]), len(data))
+    order = int(counted.order)
+    if args.max_iters:
+        way.max_iters = args.max_iters
+    part, rest = held_out(data)
+    kinds = pd.Series(kinds_of(tokenizer.decode(val.tolist()))[1:])
+    counts, gpts = CountModel(data, V, order), {}
+
+    def gpt_of(seed: int) -> GPT:
+        if seed not in gpts:  # each record needs it
+            gpts.clear()
+            gpts[seed] = trained(data, val, V, way, seed)[0]
+        return gpts[seed]
+
+    def record(name: str, keys: list[str], measured: list[str]) -> Record:
+        setting = {"experiment": name, "preset": "small", "order": order,
+                   "hyperparameters": dict(way), "text_sha256": sha256(text)}  # fmt: skip
+        return Record(args.out, name, setting, keys, keys + measured)
+
+    def choose_share(seed: int) -> list[dict]:
+        gpt = trained(part, rest, V, way, seed)[0]
+        shares = both_log_shares(gpt, CountModel(part, V, order), rest, part)
+        losses = {share: -mixed(*shares, share).mean().item() for share in SHARES}
+        share = min(losses, key=losses.get)
+        by_gpt, by_counting = both_log_shares(gpt_of(seed), counts, val, data)
+        mixture = mixed(by_gpt, by_counting, share)
+        each = zip(MODELS, (by_gpt, by_counting, mixture), strict=True)
+        return [{"gpt_share": share} | {name: -logs.mean().item() for name, logs in each}]
+
+    shares = record("counting_mixture", ["seed"], ["gpt_share", *MODELS])
+    measure_missing(shares, [(seed,) for seed in args.seeds], choose_share, args.force)
+
+    def losses_by_kind(seed: int) -> list[dict]:
+        by_gpt, by_counting = both_log_shares(gpt_of(seed), counts, val, data)
+        share = shares.rows().set_index("seed").gpt_share[seed]
+        mixture = mixed(by_gpt, by_counting, share)
+        each = dict(zip(MODELS, (by_gpt, by_counting, mixture), strict=True))
+        table = -pd.DataFrame({name: logs.numpy() for name, logs in each.items()})
+        means = table.groupby(kinds).mean().assign(characters=kinds.value_counts())
+        return means.rename_axis("kind").reset_index().to_dict("records")
+
+    by_kind = record("counting_kinds", ["seed"], ["kind", "characters", *MODELS])
+    measure_missing(by_kind, [(seed,) for seed in args.seeds], losses_by_kind, args.force)
+
+    def copies(model: str, seed: int) -> list[dict]:
+        writer = counts if model == "counting" else gpt_of(seed)
+        torch.manual_seed(seed)
+        prompts = torch.tensor([tokenizer.encode("\n")]).expand(SAMPLES, -1)
+        samples = generate(writer, prompts, LENGTH)[:, 1:].tolist()
+        return [{"sample": n, "longest": longest_copy(tokenizer.decode(ids), written)}
+                for n, ids in enumerate(samples)]  # fmt: skip
+
+    longest = record("counting_copies", ["model", "seed"], ["sample", "longest"])
+    measure_missing(longest, product(("counting", "gpt"), args.seeds), copies, args.force)
+
+
+if __name__ == "__main__":
+    main()
