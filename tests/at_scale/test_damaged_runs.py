@@ -10,6 +10,7 @@ from dataclasses import replace
 import sample
 import train
 from damage import damaged_bytes, damaged_values
+from lessons.at_scale import state as state_module
 from lessons.at_scale.checkpoints import read_checkpoint
 from lessons.at_scale.contents import check_contents
 from lessons.at_scale.description import Computation, RunDescription
@@ -126,6 +127,7 @@ def put_into(checkpoint: dict, keys: tuple, value: object) -> dict:
 WEIGHT = CHECKPOINT["model"]["lm_head.weight"]
 MEANS = CHECKPOINT["optimizer"]["state"][0]
 CUDA = torch.zeros(16, dtype=torch.uint8)  # a state as torch.cuda.get_rng_state returns it
+SCALER = torch.amp.GradScaler("cpu").state_dict()
 ENDLESS = functools.reduce(lambda inner, _: [inner, inner], range(60), 0)  # 2**60 zeros, by name
 
 
@@ -178,6 +180,18 @@ def groups_with(**settings) -> list[dict]:
         (("rng",), [on_cuda(bytes(16))], "random states are wrong"),
         (("rng",), [on_cuda(CUDA), on_cuda(CUDA[:8])], "random states are wrong"),
         (("scaler",), {"scale": 1.0}, "its scaler is wrong"),
+        (("scaler",), SCALER | {"scale": "x"}, "its scaler is wrong"),
+        (("rng",), 3, "its random states are wrong"),
+        (("rng",), [3], "its random states are wrong"),
+        (("rng",), [{}], "its random states are wrong"),
+        (("optimizer",), [], "its optimizer is not that"),
+        (("optimizer",), {"state": {}}, "its optimizer is not that"),
+        (("optimizer", "state"), [], "its optimizer is not that"),
+        (("optimizer", "state", 0), [], "its optimizer is not that"),
+        (("optimizer", "state", 0), {"step": MEANS["step"]}, "its optimizer is not that"),
+        (("optimizer", "param_groups"), groups_with(betas=(0.9, 0.5)), "its optimizer is not"),
+        (("optimizer", "param_groups"), groups_with(betas=(0.9,)), "its optimizer is not that"),
+        (("about", "totals"), {"seconds": "long"}, "seconds"),
     ],
 )
 def test_each_part_of_a_checkpoint_that_is_not_the_runs_has_its_reason(
@@ -193,15 +207,52 @@ def test_each_part_of_a_checkpoint_that_is_not_the_runs_has_its_reason(
     assert str(refusal.value).startswith(f"{path} is not a checkpoint of this course (")
 
 
+@pytest.mark.parametrize("content", [[], {}, None, {"step": 2}])
+def test_a_file_that_holds_something_else_lacks_parts(content):
+    with pytest.raises(BadInput, match="it lacks parts"):
+        check_contents(content)
+
+
+def test_a_weight_that_never_had_a_gradient_is_no_damage():
+    """As the row of a character that the training split does not have."""
+    never = MEANS | {name: torch.zeros_like(MEANS[name]) for name in ("exp_avg", "exp_avg_sq")}
+    check_contents(put_into(CHECKPOINT, ("optimizer", "state", 0), never))
+
+
+def test_the_optimizer_of_a_torch_that_knows_fewer_settings_goes_on_with_those_of_this_one():
+    named = ("params", "lr", "betas", "eps", "weight_decay")
+    groups = [{name: group[name] for name in named} | {"fused": False} for group in groups_with()]
+    older = put_into(CHECKPOINT, ("optimizer", "param_groups"), groups)
+    check_contents(older)
+    state = new_state()
+    own = state.optimizer.state_dict()["param_groups"]
+    state.load_state_dict(copy.deepcopy(older))
+    assert state.optimizer.state_dict()["param_groups"] == own
+
+
+def test_a_process_that_the_run_did_not_have_before_keeps_the_state_that_it_began_with(monkeypatch):
+    state = new_state()
+    for rank, new in ((0, False), (1, True)):
+        monkeypatch.setattr(state_module, "rank", lambda rank=rank: rank)
+        begun = torch.manual_seed(5).get_state()
+        state.load_state_dict(copy.deepcopy(CHECKPOINT))
+        assert torch.equal(torch.get_rng_state(), begun) == new
+
+
+def test_a_description_keeps_what_is_known_of_the_machine_and_needs_none():
+    assert RunDescription.from_json(ABOUT) == RUN
+    untrained = replace(RUN, computation=None)
+    assert RunDescription.from_json(untrained.to_json()) == untrained
+
+
 def test_the_random_state_of_a_gpu_is_taken():
     check_contents(CHECKPOINT | {"rng": [on_cuda(CUDA)] * 2})
 
 
 def test_before_the_first_step_and_where_a_scaler_skipped_all_the_optimizer_has_no_means():
     empty = put_into(CHECKPOINT, ("optimizer", "state"), {})
-    scaler = torch.amp.GradScaler("cpu").state_dict()
     check_contents(empty | {"step": 0, "rows": CHECKPOINT["rows"][:1]})
-    check_contents(empty | {"scaler": scaler})
+    check_contents(empty | {"scaler": SCALER})
     with pytest.raises(BadInput, match="its optimizer is not that of the run"):
         check_contents(put_into(CHECKPOINT, ("optimizer", "state"), {0: MEANS}) | {"step": 2})
 
