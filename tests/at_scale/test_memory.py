@@ -11,8 +11,9 @@ from pathlib import Path
 
 import train
 from lessons.at_scale import memory
+from lessons.errors import BadInput
 from lessons.gpt import GPT, GPTConfig, parameter_count
-from lessons.presets import PRESETS
+from lessons.presets import PRESETS, TrainingConfig
 from tiny_runs import with_helper_scripts
 
 import psutil
@@ -174,3 +175,58 @@ def test_the_memory_of_a_run_does_not_grow_with_its_text(tmp_path, text):
         path.unlink()
     print(peaks)  # shown when the test fails, or with -s
     assert peaks[1] < peaks[0] + 40
+
+
+CPU, CUDA, TINY = torch.device("cpu"), torch.device("cuda"), PRESETS["small"].shape
+
+
+def way_out(monkeypatch, free: float, config: TrainingConfig, processes=1, device=CPU) -> str:
+    """What `check_memory` says if this much is free; nothing if the run fits."""
+    monkeypatch.setattr(memory, "memory_free", lambda device: free)
+    try:
+        memory.check_memory("small", TINY, config, processes, device)
+    except BadInput as problem:
+        return str(problem)
+    return ""
+
+
+def needed(n_at_once: int, n_drawn: int, dropout: float = 0.0) -> int:
+    """Bytes of a process that draws a batch, in int64 three times, and trains on a part of it."""
+    return memory.memory_needed(TINY, n_at_once, dropout, CPU) + 24 * TINY.block_size * n_drawn
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_processes_share_the_memory_of_a_cpu_and_have_a_gpu_each(monkeypatch, dropout):
+    config = TrainingConfig(batch_size=16, max_iters=1, dropout=dropout)
+    one = needed(4, 16, dropout)
+    assert not way_out(monkeypatch, 4 * one, config, processes=4)
+    assert way_out(monkeypatch, 4 * one - 1, config, processes=4)
+    if not dropout:
+        assert not way_out(monkeypatch, one, config, processes=4, device=CUDA)
+        assert way_out(monkeypatch, one - 1, config, processes=4, device=CUDA)
+
+
+def test_a_smaller_batch_is_advised_where_a_single_sequence_fits_and_nowhere_else(monkeypatch):
+    config = TrainingConfig(batch_size=999_983, max_iters=1)  # a prime number cannot be cut
+    assert way_out(monkeypatch, needed(1, 1), config).endswith(": lower --batch-size.")
+    assert way_out(monkeypatch, needed(1, 1) - 1, config).endswith(": choose a smaller preset.")
+
+
+def test_a_run_that_does_not_fit_is_told_how_much_it_needs_and_lacks(monkeypatch):
+    config = TrainingConfig(batch_size=4096, max_iters=1)
+    free = needed(4096, 4096) - 1.5e9
+    said = way_out(monkeypatch, free, config)
+    assert f"needs about {free / 1e9 + 1.5:.1f} GB of memory, 1.5 GB more than the " in said
+
+
+def test_the_logits_of_a_large_vocabulary_and_their_gradients_are_counted():
+    tokens, more = 16 * TINY.block_size, replace(TINY, vocab_size=50_000)
+    for_each = (memory.memory_needed(more, n, 0.0, CPU) - memory.memory_needed(TINY, n, 0.0, CPU)
+                for n in (16, 0))  # fmt: skip
+    whole, weights = for_each
+    assert whole - weights >= 2 * 4 * tokens * (50_000 - TINY.vocab_size)
+
+
+def test_divisors_are_all_that_divide():
+    for n in range(1, 200):
+        assert memory.divisors(n) == [d for d in range(1, n + 1) if n % d == 0]

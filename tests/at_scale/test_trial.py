@@ -3,6 +3,7 @@
 import json
 
 from lessons.at_scale import trial
+from lessons.at_scale.memory import memory_needed
 from lessons.at_scale.trial import agreement_row, losses_on, presets_row, report
 from lessons.presets import PRESETS
 
@@ -25,6 +26,16 @@ def test_the_presets_are_those_that_fit_the_free_memory(monkeypatch, gb, found, 
     monkeypatch.setattr(trial, "memory_free", lambda device: gb * 1e9)
     row = presets_row(CPU)
     assert row[1].startswith(found) and row[2].startswith(verdict), row
+
+
+def test_a_preset_fits_with_its_dropout_and_down_to_one_sequence_at_once(monkeypatch):
+    for name, n_at_once in (("gpu", 64), ("gpt2-1558m", 1)):
+        shape, dropout = PRESETS[name].shape, PRESETS[name].training.dropout
+        enough = memory_needed(shape, n_at_once, dropout, CPU)
+        for free, fits in ((enough, True), (enough - 1, False)):
+            monkeypatch.setattr(trial, "memory_free", lambda device, free=free: free)
+            _, whole, split = presets_row(CPU)
+            assert (name in (whole if n_at_once > 1 else split)) == fits, name
 
 
 def test_a_device_that_computes_the_same_is_right():
