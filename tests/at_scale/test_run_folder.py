@@ -1,12 +1,15 @@
 """A run's folder: whose it is, and what is lost, foreign or in the way."""
 
+import errno
 import json
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
 
 import train
-from lessons.at_scale import run_folder
+from lessons.at_scale import run_folder, token_file
+from lessons.at_scale.token_writing import write_tokens
 from lessons.evaluation import COLUMNS
 from lessons.files import read_csv
 from tiny_runs import truncate
@@ -77,6 +80,25 @@ def test_lost_and_damaged_tokens_are_asked_for_and_taken(run, refused, text_file
     assert "text again with --text" in refused("--resume")
     run("--resume", "--text", text_file)
     assert tokens.read_bytes() == whole
+
+
+def test_tokens_of_another_text_are_not_trained_on_even_if_they_are_whole(run, refused, text):
+    run.ended()
+    other = run.folder.with_name("other.txt")
+    other.write_text(text[::-1])
+    write_tokens(other, run.folder, 32)
+    assert "does not have the run's tokens: give its text again" in refused("--resume")
+    (run.folder / "tokens.json").unlink()
+    assert "does not have the run's tokens: give its text again" in refused("--resume")
+
+
+def test_tokens_that_the_disk_does_not_give_back_are_named(run, refused, monkeypatch):
+    def are_whole(folder, tokens):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    run.ended()
+    monkeypatch.setattr(token_file, "are_whole", are_whole)
+    assert f"{run.folder / 'tokens.bin'} cannot be read (Input/output" in refused("--resume")
 
 
 def test_a_vocabulary_changed_in_the_tokens_description_is_found(run, refused, text_file):
@@ -262,7 +284,7 @@ def test_a_new_run_that_does_not_fit_leaves_nothing(run, refused, monkeypatch):
 def test_a_text_with_characters_outside_the_runs_vocabulary_is_refused(run, refused, tmp_path):
     run.ended()
     other = tmp_path / "other.txt"
-    other.write_text("the quick brown fox jumps over the Dog")
+    other.write_text("the quick brown fox jumps over the Dog and the Dog")
     said = refused("--resume", "--text", other)
     assert "'D' at position 35 of the text is not in this run's vocabulary" in said
     assert run("--resume", "--max-iters", "30")  # nothing was lost

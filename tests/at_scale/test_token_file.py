@@ -1,5 +1,6 @@
 """A text of any length as token ids in a file."""
 
+import errno
 import os
 from dataclasses import replace
 from time import perf_counter
@@ -119,3 +120,39 @@ def test_checking_tokens_takes_less_time_than_writing_them(tmp_path, text):
     written = perf_counter()
     assert are_whole(tmp_path, about)
     assert perf_counter() - written < written - begun
+
+
+def test_as_many_characters_as_uint16_has_ids_are_taken(tmp_path):
+    path = tmp_path / "many.txt"
+    path.write_text("".join(chr(0x10000 + code) for code in range(2**16)), encoding="utf-8")
+    assert len(write_tokens(path, tmp_path, 8).vocabulary) == 2**16
+
+
+def test_tokens_that_were_cut_off_or_lost_are_not_opened(tmp_path, text_file):
+    write_tokens(text_file, tmp_path, 8)
+    whole = (tmp_path / "tokens.bin").read_bytes()
+    (tmp_path / "tokens.bin").write_bytes(whole[:-2])
+    with pytest.raises(BadInput, match="has lost its tokens: give the run's text again"):
+        open_tokens(tmp_path)
+    (tmp_path / "tokens.bin").write_bytes(whole)
+    (tmp_path / "tokens.json").unlink()
+    with pytest.raises(BadInput, match="has lost its tokens: give the run's text again"):
+        open_tokens(tmp_path)
+
+
+def test_what_is_done_to_opened_tokens_never_reaches_the_file(tmp_path, text_file):
+    write_tokens(text_file, tmp_path, 8)
+    before = (tmp_path / "tokens.bin").read_bytes()
+    open_tokens(tmp_path)[0].zero_()
+    assert (tmp_path / "tokens.bin").read_bytes() == before
+
+
+def test_a_disk_without_room_for_the_tokens_is_told_how_much_they_take(
+    tmp_path, text_file, monkeypatch
+):
+    def whole_file(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(token_writing, "whole_file", whole_file)
+    with pytest.raises(BadInput, match=r"^The tokens, 0.00 GB, .* \(No space left on device\): "):
+        write_tokens(text_file, tmp_path, 8)
