@@ -1,7 +1,9 @@
 """The training loop: what it reaches, and a loss that is no number."""
 
+import signal
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 from lessons.at_scale import loop, progress
@@ -48,6 +50,25 @@ def test_infinite_gradients_are_noticed_before_they_are_saved(data, tmp_path):
     with pytest.raises(BadInput, match="loss became nan at step 0.*: try a lower one"):
         train_at_scale(model, *split(data), FEW)
     assert read_checkpoint(tmp_path / "last.pt")["step"] == 0
+
+
+def test_a_run_stopped_after_a_loss_that_is_no_number_saves_no_weights(data, tmp_path, monkeypatch):
+    model, asked = new_model(), iter([False, False, True])
+    monkeypatch.setattr(loop, "stop_requests", lambda: nullcontext(lambda: next(asked)))
+    model.lm_head.bias.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(BadInput, match="loss became nan at step 0"):
+        train_at_scale(model, *split(data), FEW, folder=tmp_path)
+    assert read_checkpoint(tmp_path / "last.pt")["step"] == 0
+
+
+def test_without_a_folder_ctrl_c_ends_a_run_at_once(data, monkeypatch):
+    def step(*_):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the step went on")
+
+    monkeypatch.setattr(loop, "train_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train_at_scale(new_model(), *split(data), FEW)
 
 
 class RedrawnBar(tqdm):

@@ -46,10 +46,12 @@ def test_a_cpu_with_bfloat16_units_uses_them_where_the_model_is_wide(monkeypatch
         assert [pick_dtype(CPU, n_embd) for n_embd in (127, 128)] == [torch.float32, wide]
         assert pick_dtype(torch.device("mps"), 1024) == torch.float32
         assert pick_dtype(CPU, 64, "bfloat16") == torch.bfloat16
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert pick_dtype(CPU, 128) == torch.float32
 
 
-def test_float32_stays_what_it_is():
+def test_products_are_computed_in_the_dtype_asked_for_and_float32_stays_what_it_is():
     x = torch.randn(2, 2)
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
         with autocast(CPU, dtype):
             assert (x @ x).dtype == dtype
