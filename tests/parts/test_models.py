@@ -50,6 +50,10 @@ def test_logits_and_loss_have_the_promised_shapes(rung):
     assert logits.shape == (B, 3, V) and loss is None
 
 
+def test_a_model_tells_as_many_characters_apart_as_its_text_has(rung):
+    assert build_model(rung, 28, seed=0)(ids() % 28)[0].shape == (B, T, 28)
+
+
 def test_the_future_does_not_change_the_past(rung):
     model = stirred(rung)
     idx = ids()
@@ -138,9 +142,10 @@ def test_a_text_longer_than_the_context_is_refused():
         model(torch.zeros(1, 9, dtype=torch.long))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("B, T, C", [(1, 1, 1), (2, 5, 3), (3, 16, 8)])
-def test_four_averages_are_equal(B, T, C):
-    x = torch.randn(B, T, C, generator=torch.Generator().manual_seed(0))
+def test_four_averages_are_equal(B, T, C, dtype):
+    x = torch.randn(B, T, C, generator=torch.Generator().manual_seed(0), dtype=dtype)
     expected = average_by_loops(x)
     assert torch.equal(expected[:, 0], x[:, 0])
     for average in (average_by_matrix_product, average_by_softmax, average_by_einops):

@@ -71,3 +71,10 @@ def test_writing_leaves_dropout_off_and_the_model_in_training():
     model = Says().train()
     generate(model, torch.zeros(1, 1, dtype=torch.long), 3)
     assert model.seen == [(False, False)] * 3 and model.training
+
+
+def test_a_lone_prompt_too_is_continued_with_any_of_the_k_likeliest(model):
+    generator = torch.Generator().manual_seed(0)
+    drawn = {generate(model, torch.tensor([[3]]), 1, top_k=2, generator=generator)[0, 1].item()
+             for _ in range(50)}  # fmt: skip
+    assert drawn == set(model.token_embedding.weight[3].topk(2).indices.tolist())

@@ -1,6 +1,7 @@
+import io
 import math
 
-from lessons import training
+from lessons import ladder, training
 from lessons.at_scale.loop import train_at_scale
 from lessons.at_scale.precision import pick_dtype
 from lessons.batches import get_batch, split
@@ -15,6 +16,7 @@ from lessons.training import estimate_loss, evaluation, full_loss, train
 import pandas as pd
 import pytest
 import torch
+from tqdm import tqdm
 
 CPU = torch.device("cpu")
 
@@ -76,6 +78,21 @@ def test_the_last_rung_is_lesson_8s_loop_with_its_settings_and_its_seed(text, da
     assert losses.seed.eq(3).all() and losses.val_loss.tolist() == rows.val_loss.tolist()
     for ours, theirs in zip(model.parameters(), by_hand.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_last_rung_trains_in_the_number_format_that_suits_the_device(text, monkeypatch):
+    rung, formats = RUNGS[-1].shortened(max_iters=1), []
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(ladder, "pick_dtype", lambda device, n_embd, dtype=dtype: dtype)
+        formats.append(run_rung(rung, text, seed=3, device=CPU)[1].val_loss.tolist())
+    assert formats[0] != formats[1] and formats[0] == pytest.approx(formats[1], abs=0.01)
+
+
+@pytest.mark.parametrize("rung", [RUNGS[0], RUNGS[-1]], ids=lambda rung: rung.stem)
+def test_a_bar_that_is_given_counts_the_steps(rung, text):
+    bar = tqdm(total=3, file=io.StringIO())
+    run_rung(rung.shortened(max_iters=3), text, seed=0, device=CPU, progress=bar)
+    assert bar.n == 3
 
 
 def test_same_seed_same_sample(rung):
