@@ -67,8 +67,13 @@ def test_without_a_folder_ctrl_c_ends_a_run_at_once(data, monkeypatch):
         pytest.fail("the step went on")
 
     monkeypatch.setattr(loop, "train_step", step)
-    with pytest.raises(KeyboardInterrupt):
-        train_at_scale(new_model(), *split(data), FEW)
+    # A program that a script started in the background ignores Ctrl-C from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_at_scale(new_model(), *split(data), FEW)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class RedrawnBar(tqdm):
