@@ -10,8 +10,6 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-LARGEST = 2**63 - 1  # of an int64
-
 
 def as_numbers(runs: torch.Tensor, vocab_size: int) -> torch.Tensor:
     """Runs of characters as whole numbers, (..., n) -> (...)."""
@@ -49,7 +47,7 @@ class CountModel(nn.Module):
                 f"The order is {order}, and must be at least 1 and below the {len(data)} "
                 "characters that are counted."
             )
-        if vocab_size ** (order + 1) > LARGEST:
+        if vocab_size ** (order + 1) > torch.iinfo(torch.int64).max:
             raise BadInput(
                 f"{order + 1} characters of {vocab_size} kinds do not fit into one whole number: "
                 "choose a lower order."

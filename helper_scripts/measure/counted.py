@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lessons.at_scale.loop import train_at_scale
 from lessons.counting import CountModel, log_shares
+from lessons.errors import BadInput
 from lessons.gpt import GPT
 from lessons.presets import PRESETS
 
@@ -12,12 +13,6 @@ import torch
 
 PRESET = PRESETS["small"]
 WAY = ["learning_rate", "dropout", "max_iters"]  # of training
-
-
-def held_out(data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first nine tenths of a training text, and its last tenth, on which choices are made."""
-    n = len(data) * 9 // 10
-    return data[:n], data[n:]
 
 
 def counted_loss(model: CountModel, val: torch.Tensor, before: torch.Tensor) -> float:
@@ -38,6 +33,9 @@ def trained(
 
 
 def best(sweep: pd.DataFrame, n_chars: int) -> pd.Series:
-    """The row of a sweep that has the lowest loss at this length of text."""
+    """The row of a sweep with the lowest loss at this length; raises BadInput if it has none."""
     rows = sweep[sweep.n_chars == n_chars]
+    if rows.empty:
+        raise BadInput(f"The sweep has no rows for {n_chars:,} characters: run counting.py first, "
+                       "on the same text.")  # fmt: skip
     return rows.loc[rows.loss.idxmin()]

@@ -12,8 +12,9 @@ import math
 import re
 from itertools import product
 
-from counted import best, held_out, trained
+from counted import best, trained
 from experiment import experiment_parser, measure_missing
+from lessons.batches import split
 from lessons.corpus import load_text, sha256
 from lessons.counting import CountModel, log_shares
 from lessons.dataset import encode_and_split
@@ -78,11 +79,11 @@ def main() -> None:
     data, val, tokenizer = encode_and_split(text)
     V, written = tokenizer.vocab_size, tokenizer.decode(data.tolist())
     way = best(read_csv(args.out / "small_sweep.csv", ["n_chars", "loss"]), len(data))
-    counted = best(read_csv(args.out / "counting_sweep.csv", ["n_chars", "loss"]), len(data))
-    order = int(counted.order)
+    orders = read_csv(args.out / "counting_sweep.csv", ["n_chars", "loss"])
+    order = int(best(orders, len(data)).order)
     if args.max_iters:
         way.max_iters = args.max_iters
-    part, rest = held_out(data)
+    part, rest = split(data)
     kinds = pd.Series(kinds_of(tokenizer.decode(val.tolist()))[1:])
     counts, gpts = CountModel(data, V, order), {}
 
@@ -91,6 +92,12 @@ def main() -> None:
             gpts.clear()
             gpts[seed] = trained(data, val, V, way, seed)[0]
         return gpts[seed]
+
+    def losses_on_val(seed: int, share: float) -> pd.DataFrame:
+        """Of every character but the first, by each of MODELS."""
+        both = both_log_shares(gpt_of(seed), counts, val, data)
+        each = zip(MODELS, (*both, mixed(*both, share)), strict=True)
+        return pd.DataFrame({name: -logs.numpy() for name, logs in each})
 
     def record(name: str, keys: list[str], measured: list[str]) -> Record:
         setting = {"experiment": name, "preset": "small", "order": order,
@@ -102,21 +109,15 @@ def main() -> None:
         shares = both_log_shares(gpt, CountModel(part, V, order), rest, part)
         losses = {share: -mixed(*shares, share).mean().item() for share in SHARES}
         share = min(losses, key=losses.get)
-        by_gpt, by_counting = both_log_shares(gpt_of(seed), counts, val, data)
-        mixture = mixed(by_gpt, by_counting, share)
-        each = zip(MODELS, (by_gpt, by_counting, mixture), strict=True)
-        return [{"gpt_share": share} | {name: -logs.mean().item() for name, logs in each}]
+        return [{"gpt_share": share} | losses_on_val(seed, share).mean().to_dict()]
 
     shares = record("counting_mixture", ["seed"], ["gpt_share", *MODELS])
     measure_missing(shares, [(seed,) for seed in args.seeds], choose_share, args.force)
 
     def losses_by_kind(seed: int) -> list[dict]:
-        by_gpt, by_counting = both_log_shares(gpt_of(seed), counts, val, data)
         share = shares.rows().set_index("seed").gpt_share[seed]
-        mixture = mixed(by_gpt, by_counting, share)
-        each = dict(zip(MODELS, (by_gpt, by_counting, mixture), strict=True))
-        table = -pd.DataFrame({name: logs.numpy() for name, logs in each.items()})
-        means = table.groupby(kinds).mean().assign(characters=kinds.value_counts())
+        means = losses_on_val(seed, share).groupby(kinds).mean()
+        means = means.assign(characters=kinds.value_counts())
         return means.rename_axis("kind").reset_index().to_dict("records")
 
     by_kind = record("counting_kinds", ["seed"], ["kind", "characters", *MODELS])

@@ -45,9 +45,8 @@ def train_at_scale(
     (N,), train_loss that of a quarter as many tokens of `train_data`. With a `folder`, each row
     comes with a checkpoint that also describes the `run`; Ctrl-C saves one more and raises
     Stopped. `resume_from` is what such a checkpoint holds, and is emptied: it takes as much memory
-    as the run itself. Raises BadInput for a batch that
-    cannot be split evenly, a split that is too short, a loss that is no longer a number, and a
-    full disk.
+    as the run itself. Raises BadInput for a batch that cannot be split evenly, a split that is too
+    short, a loss that is no longer a number, and a full disk.
     """
     state = TrainingState(model, config, dtype, seed)
     if resume_from is not None:

@@ -6,6 +6,7 @@ import counted
 import counting
 import counting_apart
 from lessons.counting import CountModel, as_numbers
+from lessons.errors import BadInput
 from lessons.files import read_csv
 
 import pandas as pd
@@ -55,6 +56,11 @@ def test_one_discount_takes_the_same_from_every_count_and_may_count_plainly():
         assert discount[0] == 0 and discount[1] == discount[2] == discount[3] > 0
     shares = plain.shares(as_numbers(torch.tensor([[0], [1], [2]]), 3), 1)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(3))
+
+
+def test_a_length_that_was_not_swept_gets_one_sentence():
+    with pytest.raises(BadInput, match="no rows for 12,345 characters: run counting.py first"):
+        counted.best(pd.DataFrame({"n_chars": [10], "loss": [2.0]}), 12_345)
 
 
 def test_both_scripts_fill_their_records_once(tmp_path, monkeypatch, capsys):
