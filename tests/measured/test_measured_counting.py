@@ -58,6 +58,14 @@ def test_one_discount_takes_the_same_from_every_count_and_may_count_plainly():
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(3))
 
 
+def test_each_seed_learns_from_another_stretch_and_all_of_the_text_is_one():
+    data = torch.arange(1000)
+    parts = [counting.stretch(data, 10, seed) for seed in range(5)]
+    assert all(part.tolist() == list(range(part[0], part[0] + 10)) for part in parts)
+    assert len({part[0].item() for part in parts}) == 5
+    assert torch.equal(counting.stretch(data, 1000, 3), data)
+
+
 def test_a_length_that_was_not_swept_gets_one_sentence():
     with pytest.raises(BadInput, match="no rows for 12,345 characters: run counting.py first"):
         counted.best(pd.DataFrame({"n_chars": [10], "loss": [2.0]}), 12_345)
