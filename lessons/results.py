@@ -1,8 +1,11 @@
 """Plumbing · what records say: which losses count, and a table of the ladder."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from lessons.files import read_csv
 from lessons.ladder import LADDER
+from lessons.records import EXPERIMENTS_DIR
 
 import pandas as pd
 
@@ -44,3 +47,13 @@ def summary(losses: pd.DataFrame) -> pd.DataFrame:
     table["published"] = table.index.map({r.stem: r.published for r in LADDER})
     table["seconds"] = final_losses(losses).groupby("rung").seconds.median()
     return table.loc[in_order(table.index)]
+
+
+def across(folder: Path = EXPERIMENTS_DIR) -> dict[str, float]:
+    """Losses that are no rung's, and that the ladder is held against: name -> validation loss."""
+    marks, path = {}, folder / "counting_sizes.csv"
+    if path.exists():
+        rows = read_csv(path, ["n_chars", "model", "val_loss"])
+        rows = rows[(rows.model == "counting") & (rows.n_chars == rows.n_chars.max())]
+        marks["counting, lesson 9"] = rows.val_loss.mean()
+    return marks

@@ -5,7 +5,8 @@ as `counting.py` found best, which must have run; a seed takes two minutes on on
 
 - counting_kinds: the loss of both and of their mixture by kind of character.
 - counting_mixture: the share of the GPT in it, chosen on the last tenth of the training split.
-- counting_copies: the longest stretch that samples of each have in common with the training text.
+- counting_copies: the longest stretch that samples of each have in common with the training text,
+  and for comparison passages of the validation text, which nobody copied.
 """
 
 import math
@@ -27,6 +28,7 @@ from lessons.sampling import generate
 
 import pandas as pd
 import torch
+import torch.nn as nn
 
 MODELS = ("gpt", "counting", "mixture")
 SHARES = [n / 20 for n in range(1, 20)]  # of the GPT in the mixture
@@ -37,6 +39,7 @@ KINDS = {
     "inside a word": r"[A-Za-z]",
     "first letter of a word": r"(?<![A-Za-z'])[A-Za-z]",
     "line break": r"\n",
+    "first of a line": r"(?m)^[^\n]",
     "speaker's name": r"(?m)^[A-Z][A-Za-z ]*:$",
 }
 
@@ -70,6 +73,18 @@ def longest_copy(sample: str, text: str) -> int:
         while start + longest < len(sample) and sample[start : start + longest + 1] in text:
             longest += 1
     return longest
+
+
+def passages(val: torch.Tensor, seed: int) -> list[list[int]]:
+    """SAMPLES passages of LENGTH characters, each seed's behind those of the seed before."""
+    return val.unfold(0, LENGTH, LENGTH)[seed * SAMPLES : (seed + 1) * SAMPLES].tolist()
+
+
+def samples(writer: nn.Module, prompt: list[int], seed: int) -> list[list[int]]:
+    """SAMPLES samples of LENGTH characters, without the prompt."""
+    torch.manual_seed(seed)
+    prompts = torch.tensor([prompt]).expand(SAMPLES, -1)
+    return generate(writer, prompts, LENGTH)[:, len(prompt) :].tolist()
 
 
 @exits_cleanly
@@ -124,15 +139,17 @@ def main() -> None:
     measure_missing(by_kind, [(seed,) for seed in args.seeds], losses_by_kind, args.force)
 
     def copies(model: str, seed: int) -> list[dict]:
-        writer = counts if model == "counting" else gpt_of(seed)
-        torch.manual_seed(seed)
-        prompts = torch.tensor([tokenizer.encode("\n")]).expand(SAMPLES, -1)
-        samples = generate(writer, prompts, LENGTH)[:, 1:].tolist()
+        if model == "validation text":
+            texts = passages(val, seed)
+        else:
+            writer = counts if model == "counting" else gpt_of(seed)
+            texts = samples(writer, tokenizer.encode("\n"), seed)
         return [{"sample": n, "longest": longest_copy(tokenizer.decode(ids), written)}
-                for n, ids in enumerate(samples)]  # fmt: skip
+                for n, ids in enumerate(texts)]  # fmt: skip
 
     longest = record("counting_copies", ["model", "seed"], ["sample", "longest"])
-    measure_missing(longest, product(("counting", "gpt"), args.seeds), copies, args.force)
+    writers = ("counting", "gpt", "validation text")
+    measure_missing(longest, product(writers, args.seeds), copies, args.force)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lessons.errors import BadInput, exits_cleanly
 from lessons.files import whole_file
 from lessons.plots import plot_ladder, plot_loss_curves, title_of
 from lessons.records import LOSSES_DIR, read_losses
-from lessons.results import summary
+from lessons.results import across, summary
 
 import matplotlib
 import pandas as pd
@@ -21,9 +21,9 @@ HASH = "Data SHA-256"  # its name in the PNG
 
 
 def drawn_from(losses: pd.DataFrame) -> str:
-    """The SHA-256 of the numbers in a figure: the losses and the published ones beside them."""
-    published = summary(losses).published
-    return sha256("".join(table.to_csv(lineterminator="\n") for table in (losses, published)))
+    """The SHA-256 of the numbers in a figure: the losses, the published ones, those across."""
+    tables = losses, summary(losses).published, pd.Series(across(), dtype=float)
+    return sha256("".join(table.to_csv(lineterminator="\n") for table in tables))
 
 
 @exits_cleanly
@@ -41,7 +41,7 @@ def main() -> None:
     fall = f"from {means.iloc[0]:.2f} ({worst}) to {means.min():.2f} ({best})"
     figures = {
         "loss_curves.png": plot_loss_curves(losses, f"The validation loss falls {fall}"),
-        "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}"),
+        "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}", across()),
     }
     for name, figure in figures.items():
         data = {HASH: drawn_from(losses)}

@@ -19,7 +19,7 @@ TEXT = "KING:\nNow is the winter of our discontent,\n\nQUEEN ANNE:\nMade gloriou
 def test_every_character_has_a_kind():
     kinds = counting_apart.kinds_of("\nLady Anne:\nIt's so.\n")
     assert kinds == [
-        "line break", *["speaker's name"] * 10, "line break", "first letter of a word",
+        "line break", *["speaker's name"] * 10, "line break", "first of a line",
         "inside a word", "space or mark", "inside a word", "space or mark",
         "first letter of a word", "inside a word", "space or mark", "line break",
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def test_both_scripts_fill_their_records_once(tmp_path, monkeypatch, capsys):
     for name in counting_apart.MODELS:
         mean = (kinds[name] * kinds.characters).sum() / (n_val - 1)
         assert mean == pytest.approx(mixture[name][0], abs=1e-4)
-    assert len(pd.read_csv(tmp_path / "counting_copies.csv")) == 2 * counting_apart.SAMPLES
+    assert len(pd.read_csv(tmp_path / "counting_copies.csv")) == 3 * counting_apart.SAMPLES
     capsys.readouterr()
     monkeypatch.setattr("sys.argv", words)
     counting_apart.main()

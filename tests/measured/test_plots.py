@@ -113,6 +113,12 @@ def test_the_ladder_is_climbed_in_its_order_and_not_in_the_files():
     assert [t.get_text() for t in ticks] == ["small\nGPT", "scaled\nup", "99_\nsomething_\nelse"]
 
 
+def test_what_is_no_rung_is_a_line_across_the_ladder_with_its_name_and_loss():
+    ax = plot_ladder(losses_of_all(["01_bigram"]), "title", {"counting": 1.5}).axes[0]
+    assert "counting: 1.500" in [text.get_text() for text in ax.texts]
+    assert [1.5, 1.5] in [list(line.get_ydata()) for line in ax.lines]
+
+
 def test_a_rung_has_the_same_colour_and_marker_in_every_subset_and_in_both_figures():
     stems = [rung.stem for rung in LADDER]
     everywhere = lines_by_name(plot_loss_curves(losses_of_all(stems), "title").axes[0])
@@ -228,8 +234,11 @@ def test_a_figure_in_a_notebook_keeps_the_colour_of_every_rung(monkeypatch):
         assert np.abs(pixels - wanted).max(axis=-1).min() <= 3  # of 255
 
 
-def test_a_figure_of_other_losses_is_another_one():
+def test_a_figure_of_other_losses_or_with_other_lines_is_another_one(monkeypatch):
     losses = read_losses()
     other = losses.assign(val_loss=losses.val_loss.where(losses.index > 0, 9))
     assert plot_loss.drawn_from(other) != plot_loss.drawn_from(losses)
     assert plot_loss.drawn_from(losses.copy()) == plot_loss.drawn_from(losses)
+    drawn = plot_loss.drawn_from(losses)
+    monkeypatch.setattr(plot_loss, "across", lambda: {"counting": 1.5})
+    assert plot_loss.drawn_from(losses) != drawn
