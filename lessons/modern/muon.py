@@ -19,19 +19,30 @@ def orthogonalise(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
     """
     x = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # now no singular value is above 1
+    # What x becomes is a polynomial of `square` times x, and `square` has the smaller side: so
+    # gather the polynomial, and multiply x by it once.
+    square = x @ x.mT  # (G, m, m)
+    gathered = torch.eye(square.shape[-1]).expand_as(square)
     for _ in range(steps):
-        square = x @ x.mT  # (G, m, m), the smaller side
-        x = A * x + (B * square + C * square @ square) @ x
+        factor = A * torch.eye(square.shape[-1]) + B * square + C * square @ square
+        gathered = factor @ gathered
+        square = factor @ square @ factor
+    x = gathered @ x
     return x if matrices.shape[-2] <= matrices.shape[-1] else x.mT
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose every matrix is orthogonalised before it is a step; for matrices alone.
 
-    A step moves each matrix by `lr` in every direction, whatever the gradient's size.
+    A step moves each matrix by `lr` in every direction, whatever the gradient's size. With `rows`,
+    each matrix is cut into blocks of so many rows, and each block is orthogonalised by itself: of
+    queries, keys and values such a block may be a head. The smaller a block, the cheaper.
     """
 
-    def __init__(self, params, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
+    def __init__(
+        self, params, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0,
+        rows: int | None = None,
+    ):  # fmt: skip
         params = list(params)
         for p in params:
             if p.dim() != 2:
@@ -39,6 +50,11 @@ class Muon(torch.optim.Optimizer):
                     f"Muon was given a tensor of shape {tuple(p.shape)}: it takes matrices alone; "
                     "leave biases, gains and tables to AdamW."
                 )
+            if rows and p.shape[0] % rows:
+                raise BadInput(
+                    f"{p.shape[0]} rows cannot be cut into blocks of {rows}: choose a divisor."
+                )
+        self.rows = rows
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -50,9 +66,11 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     by_shape.setdefault(p.shape, []).append(p)
             for (m, n), weights in by_shape.items():
-                steps = orthogonalise(torch.stack([self._averaged(p, group) for p in weights]))
+                rows = self.rows or m
+                averaged = torch.stack([self._averaged(p, group) for p in weights])  # (G, m, n)
+                steps = orthogonalise(averaged.view(-1, rows, n)).view_as(averaged)
                 # An orthogonal step on a tall matrix would move its outputs less.
-                size = group["lr"] * max(1, m / n) ** 0.5
+                size = group["lr"] * max(1, rows / n) ** 0.5
                 for p, step in zip(weights, steps, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-size)
 

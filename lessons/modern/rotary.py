@@ -25,11 +25,12 @@ class Rotary(nn.Module):
         # From one radian per position down to almost none: near and far places both show.
         speeds = base ** (-torch.arange(0, head_size, 2) / head_size)  # (hs/2,)
         angles = torch.outer(torch.arange(block_size), speeds)  # (T, hs/2)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        # A pair (a, b) becomes (a cos - b sin, b cos + a sin).
+        cos, sin = angles.cos(), angles.sin()
+        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)  # (T, hs)
+        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        T = x.shape[-2]
-        cos, sin = self.cos[:T], self.sin[:T]  # each (T, hs/2)
-        a, b = x.chunk(2, dim=-1)  # each (B, nh, T, hs/2)
-        return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+        T, hs = x.shape[-2:]
+        partner = x.roll(hs // 2, dims=-1)
+        return x * self.cos[:T] + partner * self.sin[:T]

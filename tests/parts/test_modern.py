@@ -7,7 +7,7 @@ from lessons.gpt import parameter_count
 from lessons.modern.gated_mlp import GatedMLP, SquaredReLUMLP
 from lessons.modern.grouped_query import GroupedQueryAttention
 from lessons.modern.model import ModernConfig, ModernGPT
-from lessons.modern.muon import Muon, orthogonalise
+from lessons.modern.muon import A, B, C, Muon, orthogonalise
 from lessons.modern.rms_norm import RMSNorm
 from lessons.modern.rotary import Rotary
 from lessons.multi_head import CausalSelfAttention
@@ -121,6 +121,29 @@ def test_newton_schulz_keeps_directions_and_brings_lengths_near_one(shape):
     assert (lengths[large] > 0.6).all() and (lengths[large] < 1.3).all()
     torch.testing.assert_close(flat, u @ torch.diag_embed(lengths) @ vh, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(orthogonalise(matrices[1:2])[0], flat[1], atol=1e-5, rtol=1e-5)
+
+
+def test_the_gathered_polynomial_is_the_iteration_on_the_matrix_itself():
+    x = matrix = torch.randn(4, 7)
+    x = x / x.norm()
+    for _ in range(5):
+        square = x @ x.T
+        x = A * x + (B * square + C * square @ square) @ x
+    torch.testing.assert_close(orthogonalise(matrix[None])[0], x, atol=1e-5, rtol=1e-5)
+
+
+def test_a_matrix_in_blocks_of_rows_moves_as_if_each_block_were_a_matrix():
+    gradient = torch.randn(6, 5)
+    whole = nn.Parameter(torch.zeros(6, 5))
+    parts = [nn.Parameter(torch.zeros(2, 5)) for _ in range(3)]
+    whole.grad = gradient
+    for part, its_gradient in zip(parts, gradient.split(2), strict=True):
+        part.grad = its_gradient
+    Muon([whole], rows=2).step()
+    Muon(parts).step()
+    torch.testing.assert_close(whole, torch.cat([*parts]))
+    with pytest.raises(BadInput, match="6 rows cannot be cut into blocks of 4: choose"):
+        Muon([whole], rows=4)
 
 
 def test_muon_takes_steps_of_equal_size_whatever_the_gradient():
