@@ -1,7 +1,7 @@
 """Plumbing · figures: loss curves, the ladder, heat maps. Each can be read without colour."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from io import BytesIO
 from itertools import accumulate
 
@@ -150,13 +150,8 @@ def name_ends(
         ax.text(1.06, height, name, transform=ax.transAxes, va="center")
 
 
-def plot_ladder(
-    losses: pd.DataFrame, title: str, across: Mapping[str, float] | None = None
-) -> Figure:
-    """The final validation loss of each rung, mean and sd over seeds, and the published one.
-
-    `across` are losses of what is no rung, by name: each is a line across the ladder.
-    """
+def plot_ladder(losses: pd.DataFrame, title: str) -> Figure:
+    """The final validation loss of each rung, mean and sd over seeds, and the published one."""
     table = summary(losses)
     figure, ax = plt.subplots(figsize=(8, 4.5))
     x = np.arange(len(table))
@@ -174,9 +169,6 @@ def plot_ladder(
     for place, loss, foot in zip(x, table.val_loss, lowest, strict=True):
         ax.annotate(f"{loss:.3f}", (place, foot), textcoords="offset points", xytext=(5, -18),
                     ha="right")  # fmt: skip
-    for name, loss in (across or {}).items():
-        ax.axhline(loss, color="black", linestyle=":", linewidth=1)
-        ax.annotate(f"{name}: {loss:.3f}", (-0.4, loss), textcoords="offset points", xytext=(0, 3))
     ax.set_xticks(x, [re.sub("([-_])| ", r"\1\n", title_of(stem)) for stem in table.index])
     ax.set(title=title, ylabel="validation loss (nats per character)")
     ax.margins(x=0.1, y=0.15)

@@ -13,7 +13,7 @@ import math
 import re
 from itertools import product
 
-from counted import best, trained
+from counted import WAY, best, trained
 from experiment import experiment_parser, measure_missing
 from lessons.batches import split
 from lessons.corpus import load_text, sha256
@@ -116,7 +116,7 @@ def main() -> None:
 
     def record(name: str, keys: list[str], measured: list[str]) -> Record:
         setting = {"experiment": name, "preset": "small", "order": order,
-                   "hyperparameters": dict(way), "text_sha256": sha256(text)}  # fmt: skip
+                   "hyperparameters": way[WAY].to_dict(), "text_sha256": sha256(text)}  # fmt: skip
         return Record(args.out, name, setting, keys, keys + measured)
 
     def choose_share(seed: int) -> list[dict]:
