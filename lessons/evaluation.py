@@ -27,7 +27,12 @@ def evaluation(model: nn.Module):
         model.train(was_training)
 
 
-def _windows(data: torch.Tensor, block_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights are; the CPU for a model that has none, such as counts."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def windows(data: torch.Tensor, block_size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets of a text cut end to end, (N,) -> twice (N / block_size, block_size).
 
     What the last window lacks has the target -100, cross_entropy's mark for "no target here".
@@ -48,8 +53,8 @@ def full_loss(
     The data is cut into windows of block_size, end to end, so nothing is random; early in
     a window the context is short, as in training. Raises BadInput for fewer than two tokens.
     """
-    device, total = next(model.parameters()).device, 0.0
-    inputs, targets = _windows(data, block_size)
+    device, total = device_of(model), 0.0
+    inputs, targets = windows(data, block_size)
     with evaluation(model):
         for xb, yb in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
             _, loss = model(xb.to(device), yb.to(device))
@@ -61,8 +66,8 @@ def token_losses(
     model: nn.Module, data: torch.Tensor, block_size: int, batch_size: int = 512
 ) -> torch.Tensor:
     """The loss of each token but the first, (N,) -> (N - 1,), with the windows of `full_loss`."""
-    device, losses = next(model.parameters()).device, []
-    inputs, targets = _windows(data, block_size)
+    device, losses = device_of(model), []
+    inputs, targets = windows(data, block_size)
     with evaluation(model):
         for xb, yb in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
             logits, _ = model(xb.to(device))

@@ -6,6 +6,7 @@ from lessons.corpus import is_tiny_shakespeare, load_text
 from lessons.counting import CountModel, as_numbers, kneser_ney_discounts, log_shares
 from lessons.dataset import encode_and_split
 from lessons.errors import BadInput
+from lessons.evaluation import full_loss, token_losses
 from lessons.sampling import generate
 
 import pytest
@@ -130,3 +131,13 @@ def test_counts_of_six_characters_reach_the_loss_that_the_lesson_states():
     train_data, val_data, tokenizer = encode_and_split(text)
     model = CountModel(train_data, tokenizer.vocab_size, 6)
     assert -log_shares(model, val_data, train_data).mean().item() == pytest.approx(1.5165, abs=1e-3)
+
+
+def test_the_loss_over_a_split_is_also_that_of_a_model_without_weights():
+    data = torch.arange(60) % 5
+    model = CountModel(data, 5, 2)
+    losses = token_losses(model, data, 4)
+    assert full_loss(model, data, 4) == pytest.approx(losses.mean().item(), abs=1e-6)
+    # The first of a window has no context of two, and is told by pairs alone.
+    pairs = -model.shares(data[:1], 1)[0, data[1]].log().item()
+    assert losses[0].item() == pytest.approx(pairs, abs=1e-6)
