@@ -1,4 +1,4 @@
-"""Plumbing · counting further: what followed the last few characters, Kneser-Ney smoothed.
+"""Lesson 9 · counting further: what followed the last few characters, Kneser-Ney smoothed.
 
 Shapes: N contexts or characters, B batch, T time (positions), V vocab_size. A run of characters is
 one whole number, the characters being its digits to base V.

@@ -15,6 +15,7 @@ from lessons.results import across, summary
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 
 IMAGES_DIR = Path(__file__).resolve().parents[2] / "images"
 HASH = "Data SHA-256"  # its name in the PNG
@@ -24,6 +25,13 @@ def drawn_from(losses: pd.DataFrame) -> str:
     """The SHA-256 of the numbers in a figure: the losses, the published ones, those across."""
     tables = losses, summary(losses).published, pd.Series(across(), dtype=float)
     return sha256("".join(table.to_csv(lineterminator="\n") for table in tables))
+
+
+def draw_across(ax: Axes, marks: dict[str, float]) -> None:
+    """A line across the ladder for each loss that is no rung's, with its name."""
+    for name, loss in marks.items():
+        ax.axhline(loss, color="black", linestyle=":", linewidth=1)
+        ax.annotate(f"{name}: {loss:.3f}", (-0.4, loss), textcoords="offset points", xytext=(0, 3))
 
 
 @exits_cleanly
@@ -41,8 +49,9 @@ def main() -> None:
     fall = f"from {means.iloc[0]:.2f} ({worst}) to {means.min():.2f} ({best})"
     figures = {
         "loss_curves.png": plot_loss_curves(losses, f"The validation loss falls {fall}"),
-        "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}", across()),
+        "ladder.png": plot_ladder(losses, f"Rung by rung, {fall}"),
     }
+    draw_across(figures["ladder.png"].axes[0], across())
     for name, figure in figures.items():
         data = {HASH: drawn_from(losses)}
         with whole_file(args.out / name) as file:  # else a full disk would cut the old one short

@@ -7,6 +7,8 @@
 from lessons.checks.attention import head_by_loops, scale_experiment
 from lessons.checks.averaging import average_by_cumsum, band_shares, context_experiment
 from lessons.checks.bigram import perplexity, smoothing_experiment
+from lessons.checks.copying import longest_copy
+from lessons.checks.counting import hand_over
 from lessons.checks.feed_forward import rate_experiment, relu_unit
 from lessons.checks.gated import GatedFeedForward
 from lessons.checks.gpt import gpt2_parameters, rescue_experiment, weight_after
@@ -14,6 +16,7 @@ from lessons.checks.likeliest import likeliest_next
 from lessons.checks.multi_head import head_sizes, silencing_experiment
 from lessons.checks.normalization import layer_norm_row, warmup_experiment
 from lessons.checks.one_query import one_query
+from lessons.checks.orders import order_experiment
 from lessons.checks.residual import blocks_until_lost, depth_experiment
 from lessons.checks.rms_norm import RMSNorm
 from lessons.checks.split_heads import attention_without_einops
@@ -30,4 +33,5 @@ __all__ = [
     "blocks_until_lost", "StochasticDepthBlock", "depth_experiment",
     "layer_norm_row", "RMSNorm", "warmup_experiment",
     "gpt2_parameters", "weight_after", "rescue_experiment",
+    "hand_over", "longest_copy", "order_experiment",
 ]  # fmt: skip

@@ -113,6 +113,18 @@ def test_a_fair_table_passes_and_neither_table_nor_model_is_changed(wrong):
             assert all(map(torch.equal, fact.state_dict().values(), kept.state_dict().values()))
 
 
+def by_halves(sample, text):
+    """A look at all stretches of one length rules out half of the lengths."""
+    short, long, best = 0, len(sample), ""
+    while short < long:
+        n = (short + long + 1) // 2
+        there = {text[i : i + n] for i in range(len(text) - n + 1)}
+        stretches = (sample[i : i + n] for i in range(len(sample) - n + 1))
+        found = next((stretch for stretch in stretches if stretch in there), None)
+        short, long, best = (short, n - 1, best) if found is None else (n, long, found)
+    return best
+
+
 ALSO_RIGHT = {
     "likeliest_next": lambda probs, tokenizer, ch, k: sorted(
         [(c, probs[tokenizer.stoi[ch], i]) for c, i in tokenizer.stoi.items()],
@@ -129,6 +141,10 @@ ALSO_RIGHT = {
     "blocks_until_lost": lambda g, f, s: next(n for n in range(99) if g * f**n < s),
     "layer_norm_row": lambda row: nn.functional.layer_norm(torch.tensor(row), (len(row),)),
     "RMSNorm": lambda n_embd, eps=1e-5: nn.RMSNorm(n_embd, eps=eps),
+    "hand_over": lambda counts, discount: [
+        torch.tensor([max(c - discount, 0) / max(sum(counts), 1) for c in counts]),
+        1 - sum(max(c - discount, 0) for c in counts) / max(sum(counts), 1)],
+    "longest_copy": by_halves,
 }  # fmt: skip
 
 
@@ -204,7 +220,9 @@ def test_what_is_right_in_the_first_case_alone_does_not_pass(exercise):
 
     def maybe_spoiled(out, *args):
         seen.append(sizes_of(*args))
-        return out if seen[0] == seen[-1] else spoiled(out)
+        if seen[0] == seen[-1]:
+            return out
+        return out + "?" if isinstance(out, str) else spoiled(out)
 
     class Module(answer if isinstance(answer, type) else nn.Module):
         def forward(self, x):

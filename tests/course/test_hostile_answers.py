@@ -533,6 +533,10 @@ def test_a_check_that_is_called_with_other_facts_says_what_it_takes():
     ("gpt2_parameters", lambda shape: shape.block_size == 1),
     ("gpt2_parameters", lambda shape: shape.vocab_size == 2),
     ("weight_after", lambda weight, *rest: weight == 8.0),
+    ("hand_over", lambda counts, discount: not counts),
+    ("hand_over", lambda counts, discount: counts == [3, 1, 0]),
+    ("longest_copy", lambda sample, text: not sample),
+    ("longest_copy", lambda sample, text: sample == "the sea she sells"),
 ])  # fmt: skip
 def test_t_of_one_and_the_docstrings_example_are_tried(exercise, special):
     met = []

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from lessons import checks
-from lessons.checks import compare
+from lessons.checks import compare, copying
 from test_checks import SOLVED
 
 import pytest
@@ -46,7 +46,11 @@ def seen(exercise: str, expecting) -> list[tuple[torch.Tensor, dict[str, torch.T
     return cases
 
 
-@pytest.mark.parametrize("exercise", sorted(set(SOLVED) - {"relu_unit"}))
+# Their checks explain without `expect`.
+OF_THEIR_OWN = {"relu_unit", "longest_copy"}
+
+
+@pytest.mark.parametrize("exercise", sorted(set(SOLVED) - OF_THEIR_OWN))
 def test_no_two_mistakes_give_the_same_where_one_of_them_shows_first(exercise, expecting):
     met: set[str] = set()
     for case, shown in seen(exercise, expecting):
@@ -58,7 +62,7 @@ def test_no_two_mistakes_give_the_same_where_one_of_them_shows_first(exercise, e
     assert met
 
 
-@pytest.mark.parametrize("exercise", sorted(set(SOLVED) - {"relu_unit"}))
+@pytest.mark.parametrize("exercise", sorted(set(SOLVED) - OF_THEIR_OWN))
 def test_who_makes_a_mistake_in_every_case_is_told_of_that_one(exercise, expecting):
     known = {sentence for _, shown in seen(exercise, expecting) for sentence in shown}
     for sentence in known:
@@ -69,6 +73,31 @@ def test_who_makes_a_mistake_in_every_case_is_told_of_that_one(exercise, expecti
 
         expecting(mistaken)
         assert sentence in getattr(checks, exercise)(SOLVED[exercise]).message
+
+
+def test_no_two_mistakes_in_copying_give_the_same_where_one_of_them_shows_first():
+    met = set()
+    for inputs in copying.CASES:
+        values = {sentence: wrong() for sentence, wrong in copying.mistakes(*inputs).items()}
+        shown = {s: value for s, value in values.items() if value != copying.longest(*inputs)}
+        for sentence in set(shown) - met:
+            twins = [s for s in shown if s != sentence and shown[s] == shown[sentence]]
+            assert not twins, f"{inputs}: {sentence!r} and {twins}"
+        met |= set(shown)
+    assert met == set(copying.mistakes("a", "b"))
+
+
+@pytest.mark.parametrize("sentence", copying.mistakes("a", "b"))
+def test_who_makes_a_mistake_in_copying_in_every_case_is_told_of_that_one(sentence):
+    verdict = checks.longest_copy(lambda *inputs: copying.mistakes(*inputs)[sentence]())
+    assert sentence in verdict.message
+
+
+def test_the_longest_stretch_is_the_first_of_all_the_longest_ones():
+    for sample, text in [*copying.CASES, *copying.NOTHING, ("abab" * 5, "bababb" * 4)]:
+        stretches = [sample[a:b] for a in range(len(sample)) for b in range(a, len(sample) + 1)]
+        expected = max((s for s in stretches if s in text), key=len, default="")
+        assert copying.longest(sample, text) == expected
 
 
 SIZES = {"√B": lambda B, T, C: B**0.5, "√T": lambda B, T, C: T**0.5, "T": lambda B, T, C: T,

@@ -1,4 +1,4 @@
-"""Lessons 9 and 10 are added step by step, and whatever step is left out, a test names it.
+"""Two lessons are added step by step, and whatever step is left out, a test names it.
 
 In a scratch copy of the course both are made of lesson 5, under other names. STEPS is the
 check-list "A new lesson" of CONTRIBUTING.md.
@@ -40,6 +40,11 @@ class New:
     def stem(self) -> str:
         """The name of its notebook."""
         return f"{self.number:02d}_{self.topic}"
+
+    @property
+    def before(self) -> str:
+        """The name of the notebook before it."""
+        return lesson_paths(self.course / "notebooks")[self.number - 2].name
 
     @property
     def notebook(self) -> Path:
@@ -145,7 +150,7 @@ def add_solutions(new: New) -> None:
 
 
 def lead_to_it(new: New) -> None:
-    path = lesson_paths(new.course / "notebooks")[new.number - 2]
+    path = new.course / "notebooks" / new.before
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[-1].source += f" Lesson {new.number} goes on."
     nbformat.write(notebook, path)
@@ -177,8 +182,7 @@ def run_it(new: New) -> None:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = model.outputs, model.execution_count
         if path == new.notebook:
-            before = lesson_paths(path.parent)[new.number - 2]
-            run_notebooks.quote(notebook, run_notebooks.sample_of(before))
+            run_notebooks.quote(notebook, run_notebooks.sample_of(path.with_name(new.before)))
         nbformat.write(notebook, path)
 
 
@@ -204,7 +208,7 @@ STEPS = [
          "/wrong_answers/{word}_"),
     Step("notebooks/solutions/NN_TOPIC_solutions.ipynb", add_solutions,
          "notebooks/solutions/{stem}_solutions.ipynb"),
-    Step("the lesson before", lead_to_it, "AssertionError: **Next.** of 09_short_lesson.ipynb"),
+    Step("the lesson before", lead_to_it, "AssertionError: **Next.** of {before}"),
     Step("GLOSSARY.md", explain_terms, "GLOSSARY.md: [('{word} term', {number}, 'notebooks/{stem}"),
     Step("TEACHING.md", tell_teachers, "TEACHING.md needs one ## Lesson {number} · "),
     Step("pages/readme.py", "pages/readme.py", "SystemExit: README.md is stale"),
@@ -263,20 +267,21 @@ def failures(course: Path, scripts: list[str]) -> str:
 
 
 def add_lessons(course: Path, left_out: set[str]) -> tuple[New, str]:
-    """Add both lessons to a copy, the tenth without some steps: it, and what failing tests say."""
+    """Add both lessons to a copy, the last without some steps: it, and what failing tests say."""
     copy_of_the_course(course)
     # In alphabetical order, and behind other checks, so that imports are sorted.
-    ninth, tenth = New(course, 9, "short"), New(course, 10, "small")
+    number = len(lesson_paths(course / "notebooks"))
+    one, last = New(course, number + 1, "short"), New(course, number + 2, "small")
     for step in STEPS:
-        for new in (ninth, tenth):
-            if callable(step.do) and not (new is tenth and step.name in left_out):
+        for new in (one, last):
+            if callable(step.do) and not (new is last and step.name in left_out):
                 step.do(new)
     scripts = [s.do for s in STEPS if isinstance(s.do, str) and s.name not in left_out]
-    return tenth, failures(course, scripts)
+    return last, failures(course, scripts)
 
 
 @pytest.mark.slow
-def test_with_every_step_done_the_course_with_ten_lessons_passes(tmp_path):
+def test_with_every_step_done_the_course_with_two_lessons_more_passes(tmp_path):
     _, said = add_lessons(tmp_path, left_out=set())
     assert said == ""
 
@@ -285,7 +290,7 @@ def test_with_every_step_done_the_course_with_ten_lessons_passes(tmp_path):
 @pytest.mark.parametrize("left_out", LEFT_OUT, ids=lambda names: min(names))
 def test_a_step_that_is_left_out_is_named_by_a_failing_test(left_out, tmp_path):
     new, said = add_lessons(tmp_path, left_out)
-    facts = {name: getattr(new, name) for name in ("number", "word", "topic", "stem")}
+    facts = {name: getattr(new, name) for name in ("number", "word", "topic", "stem", "before")}
     named = {step.name for step in STEPS if step.said.format(**facts) in said}
     assert named >= left_out, said
     if len(left_out) > 1:  # each has a sentence of its own

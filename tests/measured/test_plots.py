@@ -114,7 +114,8 @@ def test_the_ladder_is_climbed_in_its_order_and_not_in_the_files():
 
 
 def test_what_is_no_rung_is_a_line_across_the_ladder_with_its_name_and_loss():
-    ax = plot_ladder(losses_of_all(["01_bigram"]), "title", {"counting": 1.5}).axes[0]
+    ax = plot_ladder(losses_of_all(["01_bigram"]), "title").axes[0]
+    plot_loss.draw_across(ax, {"counting": 1.5})
     assert "counting: 1.500" in [text.get_text() for text in ax.texts]
     assert [1.5, 1.5] in [list(line.get_ydata()) for line in ax.lines]
 
