@@ -24,6 +24,21 @@ class GatedMLP(nn.Module):
         return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
+class SquaredReLU(torch.autograd.Function):
+    """relu(x)², any shape, in fewer passes than autograd makes: its slope is 2 relu(x)."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+        positive = F.relu(x)
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+        (positive,) = ctx.saved_tensors
+        return (gradient * positive).mul_(2)
+
+
 class SquaredReLUMLP(nn.Module):
     """Lesson 5's layer with the ReLU squared and no biases, (B, T, C) -> (B, T, C).
 
@@ -36,4 +51,4 @@ class SquaredReLUMLP(nn.Module):
         self.down = nn.Linear(n_hidden, n_embd, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.down(F.relu(self.up(x)).square())
+        return self.down(SquaredReLU.apply(self.up(x)))

@@ -41,17 +41,19 @@ class GroupedQueryAttention(nn.Module):
         self.value = nn.Linear(n_embd, n_group * self.head_size, bias=False)
         self.proj = nn.Linear(n_embd, n_embd, bias=False)
         self.rotary, self.qk_norm = rotary, qk_norm
+        self.n_head, self.n_group = n_head, n_group
         self.heads_per_group = heads_per_group(n_head, n_group)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = (
-            rearrange(linear(x), "b t (n hs) -> b n t hs", hs=self.head_size)
-            for linear in (self.query, self.key, self.value)
-        )  # (B, nh, T, hs), and two (B, ng, T, hs)
+        # One product instead of three, and below one turn of queries and keys instead of two.
+        weight = torch.cat((self.query.weight, self.key.weight, self.value.weight))
+        heads = rearrange(F.linear(x, weight), "b t (n hs) -> b n t hs", hs=self.head_size)
+        qk, v = heads.split((self.n_head + self.n_group, self.n_group), dim=1)
         if self.qk_norm:
-            q, k = F.rms_norm(q, (self.head_size,)), F.rms_norm(k, (self.head_size,))
+            qk = F.rms_norm(qk, (self.head_size,))
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            qk = self.rotary(qk)
+        q, k = qk.split((self.n_head, self.n_group), dim=1)  # (B, nh, T, hs), (B, ng, T, hs)
         if self.heads_per_group > 1:
             k, v = (each.repeat_interleave(self.heads_per_group, dim=1) for each in (k, v))
         out = causal_attention(q, k, v, dropout=0.0)  # (B, nh, T, hs)

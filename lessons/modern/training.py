@@ -24,10 +24,10 @@ class ShortRun:
 
     batch_size: int = 12
     matrix_rate: float = 0.02  # of Muon
-    learning_rate: float = 4e-3  # of AdamW
+    learning_rate: float = 8e-3  # of AdamW
     warmup: float = 0.03  # the first part of the run, in which the rates rise
-    cooldown: float = 0.6  # the last part, in which they fall to 0
-    hidden: float = 0.3  # the part of the sequences that are not told what counting says
+    cooldown: float = 0.7  # the last part, in which they fall to 0
+    hidden: float = 0.2  # the part of the sequences that are not told what counting says
 
     def __post_init__(self):
         ranges = {"batch_size": COUNT, "matrix_rate": RATE, "learning_rate": RATE, "warmup": PART,
