@@ -1,6 +1,7 @@
 """Lesson 9."""
 
 import math
+import re
 
 from lessons.checks.copying import longest
 from lessons.checks.orders import PlainCounts
@@ -140,6 +141,42 @@ def only_the_beginning(sample, text):
     return longest(sample, text[:1000])
 
 
+def by_one(sample, text):
+    best = ""
+    for i in range(len(sample) - 1):
+        n = len(best) + 1
+        if i + n <= len(sample) and sample[i : i + n] in text:
+            best = sample[i : i + n]
+    return best
+
+
+def leaping(sample, text):
+    best, i = "", 0
+    while i < len(sample):
+        j = i
+        while j < len(sample) and sample[i : j + 1] in text:
+            j += 1
+        if j - i > len(best):
+            best = sample[i:j]
+        i = j if j > i else i + 1
+    return best
+
+
+def as_pattern(sample, text):
+    best = ""
+    for i in range(len(sample)):
+        for j in range(i + len(best) + 1, len(sample) + 1):
+            if not re.search(sample[i:j], text):
+                break
+            best = sample[i:j]
+    return best
+
+
+def from_two_on(sample, text):
+    found = longest(sample, text)
+    return found if len(found) >= 2 else ""
+
+
 V = 5
 GENERATOR = torch.Generator().manual_seed(1)
 # The beginning, the middle and the end of this text are not alike.
@@ -225,6 +262,16 @@ WRONG = [
         "from the beginning of the sample": prefix,
         "is a range one too short": range_too_short,
         "its last character is missing": lambda sample, text: longest(sample, text)[:-1],
+        "cut off the sample or the text": lambda sample, text: longest(
+            sample.strip(), text.strip()),
+        "the first place is number 0": lambda sample, text: longest(sample[1:], text),
+        "that ends with the text": lambda sample, text: longest(sample, text[:-1]),
+        "that begins the text": lambda sample, text: longest(sample, text[1:]),
+        "with `while`": by_one,
+        "a longer one may begin within": leaping,
+        "as in a pattern": as_pattern,
+        "a single character": from_two_on,
+        "For a copy of 100 characters": lambda sample, text: longest(sample, text)[:50],
         "Right, but too slow": all_stretches,
         "a string, and not 10": lambda sample, text: len(longest(sample, text)),
         "returned None": lambda sample, text: longest(sample, text) or None,
