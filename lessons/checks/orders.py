@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lessons.checks.bands import ROUNDED, exact
 from lessons.checks.compare import expect
-from lessons.checks.tables import read_rows
+from lessons.checks.tables import label, read_rows
 from lessons.checks.verdict import check
 from lessons.counting import CountModel, as_numbers, kneser_ney_discounts, log_shares
 from lessons.evaluation import token_losses
@@ -46,7 +46,10 @@ def order_experiment(answer, train_data, val_data, vocab_size):
     exact(rows, right[:, None].numpy())
     low = [order <= 4 for order in orders]
     got = torch.tensor(rows.val_loss.values)
-    expect(got[low], right[low], "the rows of orders 2 and 4", {
+    apart = ((got - right).abs() > ROUNDED).nonzero().flatten().tolist()
+    first = label(rows, apart[0]) if apart else "none"
+    case = f"the losses, of which that of {first} is the first to differ"
+    expect(got[low], right[low], case, {
         "each was counted on all of `train_data`: count in its first `n_chars` characters.":
             few(lambda part, order: counted(train_data, order)),
         "the last `n_chars` characters were counted, and not the first.":
@@ -57,8 +60,12 @@ def order_experiment(answer, train_data, val_data, vocab_size):
         "`val_data`.": few(lambda part, order: asked(part, order, train_data[order:], train_data)),
         "`val_data` itself was counted, which is no test: count in `train_data`.":
             few(lambda part, order: counted(val_data[: len(part)], order)),
+        "all of the text was counted, `val_data` too, which is no test: count in `train_data`.":
+            few(lambda part, order: counted(torch.cat((train_data, val_data)), order)),
         "an order of n looks n characters back, and here it looks back one less.":
             few(lambda part, order: counted(part, order - 1)),
+        "an order of n looks n characters back, and here it looks back one more.":
+            few(lambda part, order: counted(part, order + 1)),
         "the shorter contexts have plain counts: a shorter run counts once for each character "
         "before it, as in `CountModel`.":
             few(lambda part, order: counted(part, order, PlainCounts)),
@@ -68,7 +75,7 @@ def order_experiment(answer, train_data, val_data, vocab_size):
         "these are sums: a loss is the mean over all characters.":
             right[low] * len(val_data),
     }, atol=SAME_MISTAKE)  # fmt: skip
-    expect(got, right, "the twelve losses", {
+    expect(got, right, case, {
         "the first characters of `val_data` are left out: what stands `before` it is `train_data`.":
             lambda: table(lambda part, order: asked(part, order, val_data[order:], val_data)),
         "what stands `before` the validation text is the end of `train_data`, whichever part was "

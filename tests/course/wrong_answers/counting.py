@@ -289,6 +289,8 @@ WRONG = [
             CountModel(part, V, order), TRAIN[order:])),
         "`val_data` itself was counted": counted(lambda part: VAL[: len(part)]),
         "it looks back one less": counted(back=1),
+        "it looks back one more": counted(back=-1),
+        "`val_data` too, which is no test": counted(lambda part: TEXT),
         "the shorter contexts have plain counts": table(
             lambda part, order: measured(PlainCounts(part, V, order))),
         "each window starts without a context": table(lambda part, order: token_losses(
