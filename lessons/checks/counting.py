@@ -53,6 +53,8 @@ def _of_a_seen_context(
         "there.": lambda: _row((c - off_zeros) / N, off_zeros.sum() / N),
         "a share comes out below 0, though nothing is left of it: a count of 0 keeps 0.":
             lambda: _row((c - off_zeros) / N, left),
+        "what is taken off counts of 0 comes back without its sign: a share below 0 is 0.":
+            lambda: _row((c - off_zeros).abs() / N, left),
         "what is left is reckoned from all counts: of a count of 0 nothing was taken.":
             lambda: _row(kept, D * len(c) / N),
         "more is taken off a count than it has: of a count below the discount take all.":

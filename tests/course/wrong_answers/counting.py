@@ -207,6 +207,8 @@ WRONG = [
     Wrong("hand_over", {
         "a share comes out below 0: nothing": unless_never_seen(everywhere),
         "though nothing is left of it": unless_never_seen(below_0),
+        "comes back without its sign": unless_never_seen(
+            lambda c, D: ([abs(s) for s in below_0(c, D)[0]], left(c, D))),
         "reckoned from all counts": unless_never_seen(
             lambda c, D: (kept(c, D), D * len(c) / sum(c))),
         "take all": unless_never_seen(more_than_there_is),
