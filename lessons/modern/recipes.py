@@ -26,7 +26,7 @@ import torch.nn as nn
 
 ORDER = 6  # of the counts
 STEPS = 2_000
-SHAPE = ModernConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_group=4, n_embd=128,
+SHAPE = ModernConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_group=2, n_embd=128,
                      n_hidden=512, qk_norm=True)  # fmt: skip
 
 

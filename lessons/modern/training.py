@@ -24,10 +24,10 @@ class ShortRun:
 
     batch_size: int = 12
     matrix_rate: float = 0.02  # of Muon
-    learning_rate: float = 8e-3  # of AdamW
+    learning_rate: float = 4e-3  # of AdamW
     warmup: float = 0.03  # the first part of the run, in which the rates rise
     cooldown: float = 0.7  # the last part, in which they fall to 0
-    hidden: float = 0.2  # the part of the sequences that are not told what counting says
+    hidden: float = 0.4  # the part of the sequences that are not told what counting says
 
     def __post_init__(self):
         ranges = {"batch_size": COUNT, "matrix_rate": RATE, "learning_rate": RATE, "warmup": PART,
@@ -89,7 +89,10 @@ def batch_loss(
     """The loss on a random batch; some sequences are told equal shares, which say nothing."""
     if told is None:
         return model(*get_batch(data, run.batch_size, model.block_size, generator))[1]
-    places, _ = get_batch(torch.arange(len(data)), run.batch_size, model.block_size, generator)
+    # `get_batch`, but with the places too, for they say which log-shares belong to them.
+    T = model.block_size
+    starts = torch.randint(len(data) - T, (run.batch_size, 1), generator=generator)  # (B, 1)
+    places = starts + torch.arange(T)  # (B, T)
     # Who is told everything never learns what counting knows, and leans on it too much.
     heard = torch.rand(run.batch_size, 1, 1, generator=generator) >= run.hidden
     log_shares = told[places].where(heard, -math.log(told.shape[1]))

@@ -60,8 +60,8 @@ def test_the_record_has_a_row_for_each_way_budget_and_seed_and_none_twice(
     words = ["--out", str(tmp_path), "--max-iters", "2", "--seeds", "0", "1", "--seconds", "0", "1"]
     run_script("measure/record.py", monkeypatch, *words)
     table = read_csv(tmp_path / "record.csv", ["way", "budget", "seed", "seconds", "val_loss"])
-    assert len(table) == 2 * (3 + 2)
-    assert set(table[table.budget == 1].way) == {"plain", "joined"}
+    assert len(table) == 2 * (3 + 1)
+    assert set(table[table.budget == 1].way) == {"joined"}
     capsys.readouterr()
     run_script("measure/record.py", monkeypatch, *words)
     assert "on record" in capsys.readouterr().out
