@@ -32,3 +32,36 @@ def counting_table(folder: Path = EXPERIMENTS_DIR) -> str:
         f"({way['max_iters']:,.0f}), the order and the GPT's share in the mixture "
         f"({rows.gpt_share.mean():.2f}) were chosen on the last tenth of the training split."
     )
+
+
+WAYS = {
+    "nanogpt": "nanoGPT's recipe for a CPU",
+    "plain": "a modern GPT",
+    "joined": "the same, told what counting says",
+}
+
+
+def record_table(folder: Path = EXPERIMENTS_DIR) -> str:
+    """Losses and times by way and budget, from record.csv alone."""
+    path = folder / "record.csv"
+    rows = read_csv(path, ["way", "budget", "seed", "steps", "seconds", "parameters", "val_loss"])
+    about = read_about(path.with_suffix(".json"), "device")
+    steps = about.more["steps_of_budget_0"]
+    groups = rows.groupby(["budget", "way"])
+    table = groups.agg({"steps": "median", "seconds": "median", "parameters": "max"})
+    table["loss"], table["sd"] = groups.val_loss.mean(), groups.val_loss.std()
+    table = table.reset_index().sort_values(["budget", "loss"], ascending=[True, False])
+    shown = pd.DataFrame({
+        "budget": table.budget.map(lambda s: f"{s} seconds" if s else f"{steps:,} steps"),
+        "way": table.way.map(WAYS),
+        "parameters": table.parameters.map("{:,}".format),
+        "steps": table.steps.map("{:,.0f}".format),
+        "seconds": table.seconds.map("{:.1f}".format),
+        "validation loss": table.loss.map("{:.3f}".format) + table.sd.map(" ± {:.3f}".format),
+    })  # fmt: skip
+    return (
+        f"{markdown(shown, words=['budget', 'way'])}\n\nMean ± sd of the last weights over "
+        f"{rows.seed.nunique()} seeds, on the whole validation split; median seconds with "
+        f"{about.more['threads']} threads on an {about.device}, in one run, from the first look at "
+        "the text to the last weights, counting included and the measuring of the loss not."
+    )

@@ -29,9 +29,11 @@ def drawn_from(losses: pd.DataFrame) -> str:
 
 def draw_across(ax: Axes, marks: dict[str, float]) -> None:
     """A line across the ladder for each loss that is no rung's, with its name."""
-    for name, loss in marks.items():
-        ax.axhline(loss, color="black", linestyle=":", linewidth=1)
-        ax.annotate(f"{name}: {loss:.3f}", (-0.4, loss), textcoords="offset points", xytext=(0, 3))
+    for (name, loss), above in zip(marks.items(), (True, False), strict=False):
+        ax.axhline(loss, color="black", linestyle=":" if above else "--", linewidth=1)
+        # Of two lines close to each other, one has its name above and the other below.
+        ax.annotate(f"{name}: {loss:.3f}", (-0.4, loss), textcoords="offset points",
+                    xytext=(0, 3 if above else -3), va="bottom" if above else "top")  # fmt: skip
 
 
 @exits_cleanly
