@@ -29,12 +29,14 @@ class SquaredReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+        """Keep relu(x), which is all that the slope needs."""
         positive = F.relu(x)
         ctx.save_for_backward(positive)
         return positive * positive
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+        """The loss's slope by x, from its slope by relu(x)²."""
         (positive,) = ctx.saved_tensors
         return (gradient * positive).mul_(2)
 
