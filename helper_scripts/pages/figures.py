@@ -23,7 +23,7 @@ HASH = "Data SHA-256"  # its name in the PNG
 
 def drawn_from(losses: pd.DataFrame) -> str:
     """The SHA-256 of the numbers in a figure: the losses, the published ones, those across."""
-    tables = losses, summary(losses).published, pd.Series(across(), dtype=float)
+    tables = losses, summary(losses).published, pd.Series(across())
     return sha256("".join(table.to_csv(lineterminator="\n") for table in tables))
 
 
