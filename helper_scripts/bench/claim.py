@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--against", choices=WAYS, default="joined", help="whose line")
     parser.add_argument("--budget", type=BUDGET, default=20, help="the line's budget; 0 is steps")
     parser.add_argument("--seconds", type=BUDGET, help="what is spent here (default: the budget)")
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=list(range(5)), metavar="SEED")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=list(range(5)), metavar="SEED",
+                        help="one run of each for each of these")  # fmt: skip
     args = parser.parse_args()
     columns = ["way", "budget", "seed", "seconds", "val_loss"]
     line = losses_and_time(
