@@ -9,7 +9,7 @@ READY := .venv/ready$(filter-out .constraints.txt,.$(notdir $(PINS)))
 ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help lab lint quick test doctor ladder bench train sample speed gpu figures norms busy \
-	counting record polyak texts exercises notebooks workshop clean
+	counting modern record polyak texts exercises notebooks workshop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ norms: $(READY) ## measure lesson 7's grid, what is missing of it
 counting: $(READY) ## measure lesson 9's experiments, what is missing of them
 	@$(BIN)/python helper_scripts/measure/counting.py $(ARGS)
 	@$(BIN)/python helper_scripts/measure/counting_apart.py $(ARGS)
+
+modern: $(READY) ## measure what each part of lesson 10 is worth, what is missing of it
+	@$(BIN)/python helper_scripts/measure/modern.py $(ARGS)
 
 record: $(READY) ## the lowest loss of two cores in a given time (ARGS="--seconds 20")
 	@$(BIN)/python helper_scripts/measure/record.py $(ARGS)

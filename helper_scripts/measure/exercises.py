@@ -22,8 +22,8 @@ from lessons.records import Record
 import pandas as pd
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
-# Lesson -> its experiment, and the columns that say what was tried. Those of lessons 1 and 4 are
-# not here: their checks compute the whole table themselves.
+# Lesson -> its experiment, and the columns that say what was tried. Those of lessons 1, 4 and 9
+# are not here: their checks compute the whole table themselves.
 EXPERIMENTS = {
     "02_averaging_trick": ("context_experiment", ["tables", "block_size"]),
     "03_single_head": ("scale_experiment", ["scaled", "factor"]),
@@ -31,6 +31,7 @@ EXPERIMENTS = {
     "06_residuals": ("depth_experiment", ["divided", "depth"]),
     "07_post_vs_pre_norm": ("warmup_experiment", ["block", "warmup"]),
     "08_scaling_up": ("rescue_experiment", ["dropout", "weight_decay", "n_chars"]),
+    "10_modern": ("part_experiment", ["part", "learning_rate"]),
 }
 OWN_SEED = "manual_seed(1337)"  # as the notebooks write it
 KEYS = ["experiment", "seed"]
@@ -61,7 +62,7 @@ def table_of(lesson: str, seed: int) -> pd.DataFrame:
         spec = spec_from_file_location(path.stem, path)
         solution = module_from_spec(spec)
         spec.loader.exec_module(solution)
-        loops = {"train", "train_at_scale"} & vars(solution).keys()
+        loops = {"train", "train_at_scale", "train_parts"} & vars(solution).keys()
         if not loops:
             raise BadInput(f"The solution of {lesson} imports no loop that could take a seed.")
         for loop in loops:  # they draw the batches with a seed of their own

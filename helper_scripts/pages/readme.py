@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from beyond import counting_table, record_table
+from beyond import counting_table, parts_table, record_table
 from lessons.about import About, read_about
 from lessons.course.address import ROOT, address, badge
 from lessons.course.catalogue import read_lessons, solutions_of
@@ -183,6 +183,7 @@ def refreshed(page: str) -> str:
     page = replace_between(page, "busy", busy_table())
     page = replace_between(page, "own text", own_text_table())
     page = replace_between(page, "counting", counting_table())
+    page = replace_between(page, "parts", parts_table())
     page = replace_between(page, "record", record_table())
     return replace_between(page, "gpu", gpu_report())
 

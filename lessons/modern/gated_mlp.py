@@ -1,4 +1,4 @@
-"""Plumbing · two other feed-forward layers: a gated one, and a squared ReLU.
+"""Lesson 10 · two other feed-forward layers: a gated one, and a squared ReLU.
 
 Shapes: B batch, T time (positions), C channels (n_embd), H hidden channels.
 """

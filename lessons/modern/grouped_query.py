@@ -1,4 +1,4 @@
-"""Plumbing · attention whose heads share keys and values in groups.
+"""Lesson 10 · attention whose heads share keys and values in groups.
 
 Shapes: B batch, T time (positions), C channels (n_embd), nh heads, ng groups, hs head size.
 """
@@ -40,7 +40,8 @@ class GroupedQueryAttention(nn.Module):
         self.key = nn.Linear(n_embd, n_group * self.head_size, bias=False)
         self.value = nn.Linear(n_embd, n_group * self.head_size, bias=False)
         self.proj = nn.Linear(n_embd, n_embd, bias=False)
-        self.rotary, self.qk_norm = rotary, qk_norm
+        no_gain = nn.RMSNorm(self.head_size, eps=1e-5, elementwise_affine=False)
+        self.rotary, self.qk_norm = rotary, no_gain if qk_norm else None
         self.n_head, self.n_group = n_head, n_group
         self.heads_per_group = heads_per_group(n_head, n_group)
 
@@ -49,8 +50,8 @@ class GroupedQueryAttention(nn.Module):
         weight = torch.cat((self.query.weight, self.key.weight, self.value.weight))
         heads = rearrange(F.linear(x, weight), "b t (n hs) -> b n t hs", hs=self.head_size)
         qk, v = heads.split((self.n_head + self.n_group, self.n_group), dim=1)
-        if self.qk_norm:
-            qk = F.rms_norm(qk, (self.head_size,))
+        if self.qk_norm is not None:
+            qk = self.qk_norm(qk)
         if self.rotary is not None:
             qk = self.rotary(qk)
         q, k = qk.split((self.n_head, self.n_group), dim=1)  # (B, nh, T, hs), (B, ng, T, hs)

@@ -1,4 +1,4 @@
-"""Plumbing · a modern GPT: a frozen shape, and the model that it describes.
+"""Lesson 10 · a modern GPT: a frozen shape, and the model that it describes.
 
 Shapes: B batch, T time (positions), C channels (n_embd), V vocab_size.
 """

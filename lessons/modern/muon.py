@@ -1,4 +1,4 @@
-"""Plumbing · Muon: steps whose directions all have the same length.
+"""Lesson 10 · Muon: steps whose directions all have the same length.
 
 Shapes: G matrices of one shape, m rows, n columns.
 """
@@ -36,12 +36,13 @@ class Muon(torch.optim.Optimizer):
 
     A step moves each matrix by `lr` in every direction, whatever the gradient's size. With `rows`,
     each matrix is cut into blocks of so many rows, and each block is orthogonalised by itself: of
-    queries, keys and values such a block may be a head. The smaller a block, the cheaper.
+    queries, keys and values such a block may be a head. The smaller a block, the cheaper. `steps`
+    are those of the iteration.
     """
 
     def __init__(
         self, params, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0,
-        rows: int | None = None,
+        rows: int | None = None, steps: int = 5,
     ):  # fmt: skip
         params = list(params)
         for p in params:
@@ -54,7 +55,7 @@ class Muon(torch.optim.Optimizer):
                 raise BadInput(
                     f"{p.shape[0]} rows cannot be cut into blocks of {rows}: choose a divisor."
                 )
-        self.rows = rows
+        self.rows, self.steps = rows, steps
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -68,10 +69,10 @@ class Muon(torch.optim.Optimizer):
             for (m, n), weights in by_shape.items():
                 rows = self.rows or m
                 averaged = torch.stack([self._averaged(p, group) for p in weights])  # (G, m, n)
-                steps = orthogonalise(averaged.view(-1, rows, n)).view_as(averaged)
+                flat = orthogonalise(averaged.view(-1, rows, n), self.steps).view_as(averaged)
                 # An orthogonal step on a tall matrix would move its outputs less.
                 size = group["lr"] * max(1, rows / n) ** 0.5
-                for p, step in zip(weights, steps, strict=True):
+                for p, step in zip(weights, flat, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-size)
 
     def _averaged(self, p: torch.Tensor, group: dict) -> torch.Tensor:

@@ -91,7 +91,7 @@ def optimizers_of(model: LanguageModel, parts: Parts, rate: float) -> list[tuple
 
 
 def train_parts(
-    model: LanguageModel, data: torch.Tensor, parts: Parts, rate: float, seed: int,
+    model: LanguageModel, data: torch.Tensor, parts: Parts, rate: float, seed: int = 1337,
     max_iters: int = TRAINING.max_iters,
 ) -> None:  # fmt: skip
     """Train it in place as lesson 8 does: warm-up and cosine, clipped gradients."""

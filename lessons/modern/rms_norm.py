@@ -1,4 +1,4 @@
-"""Plumbing · RMSNorm: a layer norm without the mean and without the bias.
+"""Lesson 10 · RMSNorm: a layer norm without the mean and without the bias.
 
 Shapes: B batch, T time (positions), C channels (n_embd).
 """

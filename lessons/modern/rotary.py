@@ -1,4 +1,4 @@
-"""Plumbing · rotary position embedding: a position is an angle.
+"""Lesson 10 · rotary position embedding: a position is an angle.
 
 Shapes: B batch, nh heads, T time (positions), hs head size.
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lessons.arguments import COUNT, RATE, Range
 from lessons.batches import get_batch
-from lessons.modern.joined import JoinedGPT
+from lessons.corpus import check_length
 from lessons.modern.muon import Muon
 
 import torch
@@ -27,11 +27,12 @@ class ShortRun:
     learning_rate: float = 4e-3  # of AdamW
     warmup: float = 0.03  # the first part of the run, in which the rates rise
     cooldown: float = 0.7  # the last part, in which they fall to 0
-    hidden: float = 0.4  # the part of the sequences that are not told what counting says
+    newton_schulz: int = 3  # steps of Muon's iteration
+    hidden: float = 0.2  # the part of the sequences that are not told what counting says
 
     def __post_init__(self):
         ranges = {"batch_size": COUNT, "matrix_rate": RATE, "learning_rate": RATE, "warmup": PART,
-                  "cooldown": PART, "hidden": PART}  # fmt: skip
+                  "cooldown": PART, "newton_schulz": COUNT, "hidden": PART}  # fmt: skip
         for name, numbers in ranges.items():
             numbers.check(name, getattr(self, name))
 
@@ -63,10 +64,11 @@ def train_short(
 
     `done(step)` says which part of the run is over before this step, of its steps or of its time.
     """
-    gpt = model.gpt if isinstance(model, JoinedGPT) else model
+    gpt = getattr(model, "gpt", model)  # of a JoinedGPT
     inside = [p for p in gpt.body.parameters() if p.dim() == 2]
     rest = [p for p in model.parameters() if all(p is not matrix for matrix in inside)]
-    muon = Muon(inside, run.matrix_rate, rows=gpt.config.n_embd // gpt.config.n_head)
+    rows = gpt.config.n_embd // gpt.config.n_head
+    muon = Muon(inside, run.matrix_rate, rows=rows, steps=run.newton_schulz)
     adam = torch.optim.AdamW(rest, run.learning_rate, betas=(0.9, 0.95), weight_decay=0, fused=True)
     optimizers = [(muon, run.matrix_rate), (adam, run.learning_rate)]
     generator, step = torch.Generator().manual_seed(seed), 0
@@ -91,6 +93,7 @@ def batch_loss(
         return model(*get_batch(data, run.batch_size, model.block_size, generator))[1]
     # `get_batch`, but with the places too, for they say which log-shares belong to them.
     T = model.block_size
+    check_length(data, T)
     starts = torch.randint(len(data) - T, (run.batch_size, 1), generator=generator)  # (B, 1)
     places = starts + torch.arange(T)  # (B, T)
     # Who is told everything never learns what counting knows, and leans on it too much.

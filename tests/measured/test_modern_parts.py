@@ -58,6 +58,8 @@ def test_the_rate_of_a_row_is_the_best_of_its_sweep(tmp_path, monkeypatch):
     monkeypatch.setattr(modern, "ROWS", {"lesson 8": Parts(), "Muon": Parts(muon=True)})
     monkeypatch.setattr(modern, "RATES", (1e-4, 1e-2))
     monkeypatch.setattr(modern, "MUON_RATES", (1e-3, 2e-2))
+    monkeypatch.setattr(modern, "HIGH_ROWS", ("lesson 8",))
+    monkeypatch.setattr(modern, "HIGH_RATES", (0.5,))
     monkeypatch.setattr(modern, "TURNS", 1)
     monkeypatch.setattr("sys.argv", ["", "--out", str(tmp_path), "--max-iters", "12"])
     modern.main()
@@ -67,3 +69,7 @@ def test_the_rate_of_a_row_is_the_best_of_its_sweep(tmp_path, monkeypatch):
     assert len(rows) == 6 and (rows.learning_rate == rows.row.map(best)).all()
     speeds = pd.read_csv(tmp_path / "modern_speed.csv")
     assert speeds.row.tolist() == ["lesson 8", "Muon"] and (speeds.milliseconds > 0).all()
+    in_time = pd.read_csv(tmp_path / "modern_time.csv").groupby("row").steps.first()
+    once, muon = speeds.milliseconds
+    assert in_time["lesson 8"] == 12 and in_time["Muon"] == round(12 * once / muon)
+    assert pd.read_csv(tmp_path / "modern_high.csv").learning_rate.tolist() == [0.5] * 3

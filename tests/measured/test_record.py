@@ -1,6 +1,7 @@
 """The record: its recipes keep their budgets, its two scripts say what they measured."""
 
 import runpy
+from dataclasses import replace
 
 from lessons.course.address import ROOT
 from lessons.files import read_csv
@@ -9,6 +10,7 @@ from lessons.modern.model import ModernConfig
 
 import pandas as pd
 import pytest
+import torch
 
 TEXT = "KING:\nNow is the winter of our discontent,\n\nQUEEN ANNE:\nMade glorious.\n" * 40
 TINY = ModernConfig(vocab_size=65, block_size=8, n_layer=1, n_head=2, n_group=2, n_embd=16,
@@ -19,7 +21,9 @@ TINY = ModernConfig(vocab_size=65, block_size=8, n_layer=1, n_head=2, n_group=2,
 def short(monkeypatch):
     monkeypatch.setattr(recipes, "load_text", lambda: TEXT)
     monkeypatch.setattr("lessons.corpus.load_text", lambda: TEXT)
-    monkeypatch.setattr(recipes, "SHAPE", TINY)
+    for name in ("SHORT", "LONG"):
+        few = {way: replace(it, shape=TINY) for way, it in getattr(recipes, name).items()}
+        monkeypatch.setattr(recipes, name, few)
 
 
 def run_script(name: str, monkeypatch, *words: str) -> None:
@@ -32,15 +36,28 @@ def run_script(name: str, monkeypatch, *words: str) -> None:
 
 @pytest.mark.parametrize("way", recipes.WAYS)
 def test_a_way_takes_its_steps_and_the_same_seed_gives_the_same_loss(way):
-    one, other = (recipes.run(way, 0, seed=1, steps=4) for _ in range(2))
-    assert one["steps"] == 4 and one["val_loss"] == other["val_loss"]
-    assert recipes.run(way, 0, seed=2, steps=4)["val_loss"] != one["val_loss"]
+    one, other = (recipes.run(way, 0, seed=1, steps=10) for _ in range(2))
+    assert one["steps"] == (10 if way == "nanogpt" else 9)
+    assert one["val_loss"] == other["val_loss"]
+    assert recipes.run(way, 0, seed=2, steps=10)["val_loss"] != one["val_loss"]
 
 
 @pytest.mark.parametrize("way", ["plain", "joined"])
 def test_a_budget_of_seconds_is_spent_and_hardly_more(way):
     measured = recipes.run(way, 1, seed=0)
     assert 1 <= measured["seconds"] < 2 and measured["steps"] > 1
+
+
+@pytest.mark.parametrize("way", ["plain", "joined"])
+def test_who_has_long_drops_channels_while_it_learns(way):
+    torch.manual_seed(1)
+    for seconds, dropped in ((60, 0), (300, recipes.LONG[way].dropout)):
+        gpt = recipes.new_gpt(recipes.recipe_for(way, seconds), V=5)
+        ids = torch.zeros(1, 1000, dtype=torch.int64)
+        for silent in (dropped, 0):
+            share = (gpt.token_embedding(ids) == 0).float().mean()
+            assert share == pytest.approx(silent, abs=0.02)
+            gpt.eval()
 
 
 def test_held_out_text_is_the_end_of_what_is_learned_from(monkeypatch):

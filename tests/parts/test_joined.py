@@ -7,8 +7,9 @@ from lessons.counting import CountModel, log_shares
 from lessons.errors import BadInput
 from lessons.evaluation import full_loss
 from lessons.modern.gated_mlp import SquaredReLUMLP
-from lessons.modern.joined import JoinedGPT, cross_fitted, joined_loss, next_log_shares
+from lessons.modern.joined import JoinedGPT, cross_fitted
 from lessons.modern.model import ModernConfig, ModernGPT
+from lessons.modern.told import joined_loss, next_log_shares
 from lessons.modern.training import (
     ShortRun,
     batch_loss,
@@ -145,3 +146,15 @@ def test_who_is_told_nothing_is_told_equal_shares(model, text):
 def test_a_part_of_more_than_all_is_refused(setting):
     with pytest.raises(BadInput, match=setting):
         ShortRun(**{setting: 1.5})
+
+
+def test_a_part_shorter_than_a_context_is_refused():
+    with pytest.raises(BadInput, match="23 characters are too few for 8 parts"):
+        cross_fitted(torch.arange(23) % V, V, ORDER)
+    assert cross_fitted(torch.arange(24) % V, V, ORDER).shape == (24, V)
+
+
+def test_a_text_shorter_than_a_window_is_refused(model):
+    few, told = torch.arange(8) % V, torch.zeros(8, V)
+    with pytest.raises(BadInput, match="at least 9 tokens"):
+        batch_loss(model, few, ShortRun(), torch.Generator(), told)

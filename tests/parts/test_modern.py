@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from lessons.errors import BadInput
 from lessons.gpt import parameter_count
+from lessons.modern.extras import TokenShift, shift_tokens
 from lessons.modern.gated_mlp import GatedMLP, SquaredReLUMLP
 from lessons.modern.grouped_query import GroupedQueryAttention
 from lessons.modern.model import ModernConfig, ModernGPT
 from lessons.modern.muon import A, B, C, Muon, orthogonalise
+from lessons.modern.quick import quicken
 from lessons.modern.rms_norm import RMSNorm
 from lessons.modern.rotary import Rotary
 from lessons.multi_head import CausalSelfAttention
@@ -178,6 +180,45 @@ def test_the_future_does_not_change_the_past():
     changed = idx.clone()
     changed[:, 7:] = (idx[:, 7:] + 1) % 11
     torch.testing.assert_close(model(idx)[0][:, :7], model(changed)[0][:, :7])
+
+
+def test_a_token_shift_brings_half_of_the_channels_from_the_position_before():
+    x = torch.arange(1.0, 13).view(1, 3, 4)
+    expected = [[[1, 2, 0, 0], [5, 6, 3, 4], [9, 10, 7, 8]]]
+    assert TokenShift()(x).tolist() == expected
+
+
+def test_shifted_tokens_hear_the_past_and_never_the_future():
+    model, idx = ModernGPT(SHAPE), torch.randint(11, (1, 8))
+    whole = parameter_count(model)
+    shift_tokens(model)
+    assert parameter_count(model) == whole
+    other = idx.clone()
+    other[0, 4] = (idx[0, 4] + 1) % 11
+    changed = (model(idx)[0] - model(other)[0]).abs().amax(-1)[0] > 1e-6
+    assert changed.tolist() == [False] * 4 + [True] * 4
+
+
+def test_quick_parts_compute_the_same_and_learn_the_same():
+    idx = torch.randint(11, (2, 13))
+    results = []
+    for quick in (False, True):
+        torch.manual_seed(1)
+        model = ModernGPT(replace(SHAPE, qk_norm=True))
+        for norm in (model.ln_f, model.body[0].ln_1, model.body[1].ln_2):
+            nn.init.uniform_(norm.weight)
+        if quick:
+            quicken(model)
+            assert not any(isinstance(m, RMSNorm | nn.RMSNorm) for m in model.modules())
+        logits, loss = model(idx[:, :10], idx[:, 1:11])  # less than the whole context
+        loss.backward()
+        slopes = {name: p.grad for name, p in model.named_parameters()}
+        results.append((logits, slopes))
+    (logits, slopes), (quick_logits, quick_slopes) = results
+    torch.testing.assert_close(quick_logits, logits)
+    assert slopes.keys() == quick_slopes.keys()
+    for name, slope in slopes.items():
+        torch.testing.assert_close(quick_slopes[name], slope, atol=1e-6, rtol=1e-4)
 
 
 def test_the_order_of_the_past_matters():
