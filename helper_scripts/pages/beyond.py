@@ -41,8 +41,8 @@ def parts_table(folder: Path = EXPERIMENTS_DIR) -> str:
     speed = read_csv(folder / "modern_speed.csv", ["turn", "row", "milliseconds"])
     times = speed.pivot(index="turn", columns="row", values="milliseconds")
     about = read_about(path.with_suffix(".json"), "device")
-    table = mean_and_sd(rows).join(mean_and_sd(read_csv(folder / "modern_time.csv", keys)),
-                                   rsuffix=" in time")  # fmt: skip
+    table = mean_and_sd(rows).to_frame("loss")
+    table["loss in time"] = mean_and_sd(read_csv(folder / "modern_time.csv", keys))
     base = table.index[0]
     shown = pd.DataFrame({
         "model": table.index,
@@ -60,11 +60,10 @@ def parts_table(folder: Path = EXPERIMENTS_DIR) -> str:
     )
 
 
-def mean_and_sd(rows: pd.DataFrame) -> pd.DataFrame:
-    """The column loss says the mean and the deviation of each row's seeds."""
+def mean_and_sd(rows: pd.DataFrame) -> pd.Series:
+    """The mean and the deviation of each row's seeds, as text."""
     losses = rows.groupby("row", sort=False).val_loss
-    shown = losses.mean().map("{:.3f}".format) + losses.std().map(" ± {:.3f}".format)
-    return shown.to_frame("loss")
+    return losses.mean().map("{:.3f}".format) + losses.std().map(" ± {:.3f}".format)
 
 
 WAYS = {
@@ -94,7 +93,8 @@ def record_table(folder: Path = EXPERIMENTS_DIR) -> str:
     return (
         f"{markdown(shown, words=['budget', 'way'])}\n\nMean ± sd of the last weights over "
         f"{rows.seed.nunique()} seeds, on the whole validation split; median seconds with "
-        f"{about.more['threads']} threads on an {about.device}, in one run, from the first look at "
-        "the text to the last weights, counting included and the measuring of the loss not. A step "
-        "of ours takes a little longer than nanoGPT's: ours take nine tenths of its steps."
+        f"{about.more['threads']} threads on an {about.device}, those of nanoGPT's steps in one "
+        "run, from the first look at the text to the last weights, counting included and the "
+        "measuring of the loss not. A step of ours takes a little longer than nanoGPT's: ours take "
+        "nine tenths of its steps."
     )

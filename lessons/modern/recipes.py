@@ -47,8 +47,6 @@ class Recipe:
 SHORT = {"plain": Recipe(SHAPE), "joined": Recipe(SHAPE, ShortRun(newton_schulz=2))}
 LARGE = replace(SHAPE, block_size=128, n_layer=5, n_head=6, n_embd=192, n_hidden=768)
 LONG = {"plain": Recipe(LARGE, dropout=0.15), "joined": Recipe(LARGE, dropout=0.15)}
-
-
 LONG_FROM = 300  # seconds
 
 

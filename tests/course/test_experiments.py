@@ -24,7 +24,7 @@ import torch
 import torch.nn as nn
 from tqdm import tqdm
 
-TOPICS = ("averaging", "attention", "feed_forward", "residual", "normalization", "gpt")
+TOPICS = ("averaging", "attention", "feed_forward", "residual", "normalization", "gpt", "own_part")
 FAIR = {
     wrong.exercise: wrong
     for topic in (*TOPICS, "bigram", "multi_head")
