@@ -6,6 +6,7 @@ Shapes: B batch, nh heads, ng groups, T time (positions), hs head size.
 from collections.abc import Callable
 
 from lessons.checks.compare import call, expect, on_each
+from lessons.checks.masks import WRONG_SHARES, soft
 from lessons.checks.verdict import check
 
 import torch
@@ -37,12 +38,6 @@ def side_by_side(shared: torch.Tensor, nh: int) -> torch.Tensor:
 def in_turn(shared: torch.Tensor, nh: int) -> torch.Tensor:
     """The mistake of dealing the groups out one after the other."""
     return shared.repeat(1, nh // shared.shape[1], 1, 1)
-
-
-def soft(scores: torch.Tensor, first_hidden: int = 1, hide: float = float("-inf")) -> torch.Tensor:
-    """The shares of causal scores (…, T, T); what lies `first_hidden` places later is hidden."""
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(first_hidden)
-    return scores.masked_fill(later, hide).softmax(dim=-1)
 
 
 def attended(
@@ -90,22 +85,7 @@ def _mistakes(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> dict[str, Ca
         "the scores are divided by √C, and C is nh times hs: a query has hs entries.":
             made(scale=(nh * hs) ** 0.5),
         "the scores are multiplied by √hs: divide.": made(scale=hs**-0.5),
-        "the mask is missing: every position sees what comes later.":
-            made(weigh=lambda s: s.softmax(dim=-1)),
-        "the mask comes after the softmax, and so the shares no longer sum to 1: mask the scores, "
-        "before it.": made(weigh=lambda s: s.softmax(dim=-1).tril()),
-        "the mask sets scores to 0, and a softmax gives a share to 0 too: −∞ gets none.":
-            made(weigh=lambda s: soft(s, hide=0.0)),
-        "the mask hides the past, and not what comes later.":
-            made(weigh=lambda s: s.masked_fill(torch.ones_like(s).tril(-1) == 1, float("-inf"))
-                 .softmax(dim=-1)),
-        "the mask hides position t from itself too, and leaves nothing in the first row: NaN.":
-            made(weigh=lambda s: soft(s, first_hidden=0)),
-        "each column of shares sums to 1, but each row should: softmax over the wrong dimension.":
-            made(weigh=lambda s: s.masked_fill(torch.ones_like(s).triu(1) == 1, float("-inf"))
-                 .softmax(dim=-2)),
-        "the softmax is missing: the scores themselves are the shares.":
-            made(weigh=lambda s: s.tril()),
+        **{wrong: made(weigh=weigh) for wrong, weigh in WRONG_SHARES.items()},
         "query and key are exchanged: position t *asks*.":
             lambda: soft((side_by_side(k, nh) @ q.mT) / hs**0.5) @ side_by_side(v, nh),
         "the key is handed over, and not the value.": made(v=k),

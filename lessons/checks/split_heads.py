@@ -5,6 +5,7 @@ Shapes: B batch, T time (positions), C channels (n_embd), nh heads, hs head size
 
 import functools
 
+from lessons.checks.masks import WRONG_SHARES, soft
 from lessons.checks.modules import same_as_module
 from lessons.checks.verdict import check
 from lessons.multi_head import CausalSelfAttention
@@ -21,13 +22,8 @@ def _by_hand(module, x, cut=CUT, join=JOIN, scale=None, weigh=None, ask="query",
     q, k, v = (rearrange(getattr(module, name)(x), cut, nh=module.n_head)
                for name in (ask, answer, hand))  # fmt: skip
     scores = q @ k.mT / (scale or q.shape[-1] ** 0.5)
-    shares = (weigh or _soft)(scores)
+    shares = (weigh or soft)(scores)
     return rearrange(shares @ v, join, nh=module.n_head).reshape(x.shape).detach()
-
-
-def _soft(scores, first_hidden=1, hide=float("-inf"), dim=-1) -> torch.Tensor:
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(first_hidden)
-    return scores.masked_fill(later, hide).softmax(dim=dim)
 
 
 def _viewed(module, x, join=JOIN) -> torch.Tensor:
@@ -41,7 +37,7 @@ def _viewed(module, x, join=JOIN) -> torch.Tensor:
 
 def _one_head(module, x, hs: int) -> torch.Tensor:
     q, k, v = module.query(x), module.key(x), module.value(x)
-    return (_soft(q @ k.mT / hs**0.5) @ v).detach()
+    return (soft(q @ k.mT / hs**0.5) @ v).detach()
 
 
 @check
@@ -94,26 +90,12 @@ def _mistakes(module: CausalSelfAttention, x: torch.Tensor) -> dict[str, object]
         "the scores are divided by √nh: a query of a head has hs entries.": made(scale=nh**0.5),
         "the scores are multiplied by √hs: divide.": made(scale=hs**-0.5),
         "the scale comes after the softmax: scale the scores, before it.":
-            made(scale=1, weigh=lambda s: _soft(s) / hs**0.5),
-        "the mask is missing: every position sees what comes later.":
-            made(weigh=lambda s: s.softmax(dim=-1)),
-        "the mask comes after the softmax, and so the shares no longer sum to 1: mask the "
-        "scores, before it.": made(weigh=lambda s: s.softmax(dim=-1).tril()),
-        "the mask sets scores to 0, and a softmax gives a share to 0 too: −∞ gets none.":
-            made(weigh=lambda s: _soft(s, hide=0.0)),
-        "the mask hides the past, and not what comes later.":
-            made(weigh=lambda s: s.masked_fill(torch.ones_like(s).tril(-1) == 1, float("-inf"))
-                 .softmax(dim=-1)),
-        "the mask hides position t from itself too, and leaves nothing in the first row: NaN.":
-            made(weigh=lambda s: _soft(s, first_hidden=0)),
+            made(scale=1, weigh=lambda s: soft(s) / hs**0.5),
+        **{wrong: made(weigh=weigh) for wrong, weigh in WRONG_SHARES.items()},
         "the mask hides position t from itself too.":
-            made(weigh=lambda s: _soft(s, first_hidden=0, hide=-1e9)),
-        "each column of shares sums to 1, but each row should: softmax over the wrong dimension.":
-            made(weigh=lambda s: _soft(s, dim=-2)),
+            made(weigh=lambda s: soft(s, first_hidden=0, hide=-1e9)),
         "the shares of the nh heads sum to 1, but those of each row should: softmax over the "
-        "wrong dimension.": made(weigh=lambda s: _soft(s, dim=1)),
-        "the softmax is missing: the scores themselves are the shares.":
-            made(weigh=lambda s: s.tril()),
+        "wrong dimension.": made(weigh=lambda s: soft(s, dim=1)),
         "the shares are e to the power of the scores: divide each row by its sum.":
             made(weigh=lambda s: s.exp().tril()),
         "query and key are swapped: position t *asks*.": made(ask="key", answer="query"),

@@ -1,6 +1,7 @@
 """Lesson 10's second exercise."""
 
-from lessons.checks.grouped import attended, in_turn, side_by_side, soft
+from lessons.checks.grouped import attended, in_turn, side_by_side
+from lessons.checks.masks import soft
 from wrong_answers import Wrong
 
 import torch
