@@ -6,10 +6,10 @@ RECORD.md has the rules; exits with status 1 if one of them is not kept.
 
 import sys
 
-from lessons.arguments import SEED, Parser, Range
+from lessons.arguments import SEED, Parser
 from lessons.errors import BadInput, exits_cleanly
 from lessons.files import read_csv
-from lessons.modern.recipes import WAYS, run
+from lessons.modern.recipes import BUDGET, WAYS, run
 from lessons.records import EXPERIMENTS_DIR
 
 import pandas as pd
@@ -18,7 +18,6 @@ from scipy.stats import ttest_ind
 
 FEWEST_SEEDS, LARGEST_P, THREADS = 3, 0.01, 2
 SLACK = 1.05  # two runs of one recipe differ by so much in time
-BUDGET = Range(0, 86_400)
 
 
 def losses_and_time(rows: pd.DataFrame, way: str, budget: int) -> tuple[pd.Series, float]:

@@ -8,11 +8,10 @@ can be compared.
 """
 
 from experiment import experiment_parser, measure_missing
-from lessons.arguments import Range
 from lessons.corpus import load_text, sha256
 from lessons.device import machine_facts, pick_device
 from lessons.errors import exits_cleanly
-from lessons.modern.recipes import LONG_FROM, ORDER, STEPS, WAYS, run
+from lessons.modern.recipes import BUDGET, LONG_FROM, ORDER, STEPS, WAYS, run
 from lessons.records import Record
 
 import torch
@@ -25,7 +24,7 @@ MEASURED = ["steps", "seconds", "parameters", "val_loss"]
 def main() -> None:
     parser = experiment_parser(__doc__, range(3))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="which ways")
-    parser.add_argument("--seconds", nargs="+", type=Range(0, 86_400), default=SECONDS,
+    parser.add_argument("--seconds", nargs="+", type=BUDGET, default=SECONDS,
                         help="budgets; 0 is nanoGPT's steps")  # fmt: skip
     parser.add_argument("--held-out", action="store_true",
                         help="measure on held-out training text, and record nothing")  # fmt: skip

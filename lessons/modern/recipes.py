@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lessons.arguments import Range
 from lessons.batches import get_batch, split
 from lessons.corpus import load_text
 from lessons.counting import CountModel
@@ -28,6 +29,7 @@ from lessons.presets import PRESETS
 import torch
 import torch.nn as nn
 
+BUDGET = Range(0, 86_400)  # seconds
 ORDER = 6  # of the counts
 STEPS, OUR_PART = 2_000, 0.9
 SHAPE = ModernConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_group=2, n_embd=128,
