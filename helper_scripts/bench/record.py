@@ -26,7 +26,7 @@ def main() -> None:
     table = pd.DataFrame(rows).groupby("way", sort=False).agg({"seconds": "median",
                                                                "val_loss": "mean"})  # fmt: skip
     table["of_nanogpt"] = table.seconds / table.seconds["nanogpt"]
-    print(table.round(3).to_string())
+    print(table.to_string(float_format="{:.3f}".format))
 
 
 if __name__ == "__main__":
