@@ -46,10 +46,13 @@ def test_the_script_runs_both_in_turn_and_its_status_is_its_verdict(loss, monkey
         nanogpt = way == "nanogpt"
         return {"seconds": 80.0 if nanogpt else 15.0, "val_loss": loss + seed / 1000}
 
+    threads = []  # and this process keeps its own
+    monkeypatch.setattr(claim.torch, "set_num_threads", threads.append)
     monkeypatch.setattr(claim, "run", measured)
     monkeypatch.setattr("sys.argv", ["", "--seconds", "15", "--seeds", "0", "1", "2"])
     with pytest.raises(SystemExit) as ended:
         claim.main()
+    assert threads == [claim.THREADS]
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:6]] == 3 * ["nanogpt", "joined"]
     assert bool(ended.value.code) == (loss > 2)
